@@ -1,0 +1,1 @@
+"""Offers: cards, feeds, purchases, offers, matching and rewards."""

@@ -1,0 +1,1 @@
+"""Partners: applications, signing, credentials, staff and the portal's own pages."""

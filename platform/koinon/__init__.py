@@ -1,0 +1,1 @@
+"""The core that every context of Koinon stands on."""

@@ -1,0 +1,1 @@
+"""Settlement: lines, positions, netting, runs, statements, instructions and disputes."""
