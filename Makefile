@@ -79,7 +79,7 @@ clean: ## Remove what the targets made (the database in ./var too)
 # Wheels only: what is installed is exactly what was hashed, and no package's build script runs.
 .venv/.requirements: requirements/dev.txt | .venv/bin/python
 	@echo 'Installing the pinned requirements into .venv (once; about a minute) ...'
-	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement requirements/dev.txt
 	@touch $@
 
 .venv/.project: pyproject.toml .venv/.requirements
