@@ -1,0 +1,109 @@
+"""The composition root: the only module that knows every context."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, ScalarRenderPlugin
+
+from koinon import __version__
+from koinon.audit.plugin import Audit
+from koinon.context import Context, Job
+from koinon.database import connected
+from koinon.delivery.plugin import Delivery
+from koinon.identity.keys import load
+from koinon.identity.plugin import Identity
+from koinon.ledger.operations import Ledger
+from koinon.ledger.plugin import LedgerContext
+from koinon.members.plugin import Members
+from koinon.parties.plugin import Parties
+from koinon.places.plugin import Places
+from koinon.runtime import Runtime
+from koinon.settings import Settings, from_environment
+from koinon.web.errors import EXCEPTION_HANDLERS
+from koinon.web.plugin import Web
+from offers.plugin import Offers
+from partners.plugin import Partners
+from settlement.plugin import Settlement
+
+BODY_BYTES_MAXIMUM = 4 * 1024 * 1024
+
+
+def contexts() -> list[Context]:
+    """Return every context, in the order in which their database functions are created."""
+    return [
+        Web(),
+        Identity(),
+        Parties(),
+        Places(),
+        LedgerContext(),
+        Audit(),
+        Members(),
+        Delivery(),
+        Partners(),
+        Offers(),
+        Settlement(),
+    ]
+
+
+def functions() -> list[Path]:
+    """Return the SQL files that every migrate creates again, in order."""
+    grants = Path(__file__).parent / "database" / "grants.sql"
+    return [grants, *(path for context in contexts() for path in context.functions())]
+
+
+def jobs() -> list[Job]:
+    """Return the worker's work."""
+    return [job for context in contexts() for job in context.jobs()]
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """Return what a process holds; raises KeysMissing."""
+    return Runtime(settings=settings, keys=load(settings.keys_folder), ledger=Ledger())
+
+
+def create_app(settings: Settings | None = None, *, connect: bool = True) -> Litestar:
+    """Return the application; granian calls it in every web process.
+
+    `connect` False leaves the database's pool to the caller (tests share theirs).
+    """
+    settings = settings or from_environment()
+    runtime = runtime_of(settings)
+
+    def hold_runtime(app_config: AppConfig) -> AppConfig:
+        app_config.state["runtime"] = runtime
+        return app_config
+
+    return Litestar(
+        plugins=list(contexts()),
+        on_app_init=[hold_runtime],
+        lifespan=[_database(settings)] if connect else [],
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=BODY_BYTES_MAXIMUM,
+        openapi_config=OpenAPIConfig(
+            title="Koinon",
+            version=__version__,
+            description="A coalition loyalty platform in which every brand can check its settlement offline.",
+            path="/schema",
+            render_plugins=[ScalarRenderPlugin(), JsonRenderPlugin()],
+            create_examples=False,
+        ),
+    )
+
+
+def _database(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    url = settings.database_url
+    if url is None:
+        message = "KOINON_DATABASE_URL is not set; `koinon up` starts the embedded database and sets it"
+        raise RuntimeError(message)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with connected(url, max_size=settings.pool_size):
+            yield
+
+    return lifespan
+

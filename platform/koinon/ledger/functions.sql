@@ -1,0 +1,514 @@
+-- Posting. One call takes many commands and answers each; only these functions write the ledger's tables.
+
+-- The first statement takes the transaction id, the second reads the window with a snapshot of its own: whoever read
+-- the old window has an id from before the flip was committed, and is gone when the closer's barrier has passed.
+-- One statement for both, or the other order, lets a late writer into a closed window.
+CREATE OR REPLACE FUNCTION ledger.post(p_programme bigint, p_commands jsonb)
+RETURNS SETOF ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    stamp ledger.stamp;
+    commands ledger.command[];
+    first integer := 1;
+    last integer;
+BEGIN
+    stamp.transaction_id := pg_current_xact_id();
+    SELECT w.window_no INTO stamp.window_no
+    FROM ledger.settlement_window w WHERE w.programme_id = p_programme AND w.state = 'OPEN';
+
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'ledger.post wants READ COMMITTED: the window must be read with a fresh snapshot'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    IF stamp.window_no IS NULL THEN
+        RAISE EXCEPTION 'programme % has no open window', p_programme USING ERRCODE = 'no_data_found';
+    END IF;
+    stamp.programme_id := p_programme;
+
+    commands := ARRAY(
+        SELECT c FROM jsonb_populate_recordset(NULL::ledger.command, p_commands) c ORDER BY c."position");
+    PERFORM 1
+    FROM ledger.wallet w
+    WHERE (w.account_id, w.unit_id) IN (SELECT c.account_id, c.unit_id FROM unnest(commands) c)
+    ORDER BY w.account_id, w.unit_id
+    FOR UPDATE;
+
+    WHILE first <= cardinality(commands) LOOP
+        last := first;
+        IF commands[first].kind = 'earn' THEN
+            WHILE last < cardinality(commands) AND commands[last + 1].kind = 'earn' LOOP
+                last := last + 1;
+            END LOOP;
+            RETURN QUERY SELECT * FROM ledger.post_earns(stamp, commands[first:last]);
+        ELSE
+            RETURN NEXT ledger.post_one(stamp, commands[first]);
+        END IF;
+        first := last + 1;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.refused(p_position integer, p_code text, p_facts jsonb DEFAULT '{}')
+RETURNS ledger.outcome LANGUAGE sql IMMUTABLE AS $$
+    SELECT (p_position, 'refused', jsonb_build_object('code', p_code) || p_facts)::ledger.outcome
+$$;
+
+-- The answer given before to the same caller and key, or NULL.
+CREATE OR REPLACE FUNCTION ledger.answered(p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    known koinon.request;
+BEGIN
+    SELECT * INTO known FROM koinon.request r WHERE r.caller = p_command.caller AND r.key = p_command.key;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF known.content_hash = decode(p_command.content_hash, 'hex') THEN
+        RETURN (p_command."position", 'replayed', known.answer)::ledger.outcome;
+    END IF;
+    RETURN (p_command."position", 'conflict', jsonb_build_object('code', 'idempotency-key-reused'))::ledger.outcome;
+END
+$$;
+
+-- A request that another transaction recorded between our look and our write: the whole call is tried again.
+CREATE OR REPLACE FUNCTION ledger.raced()
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the same request was recorded meanwhile' USING ERRCODE = 'serialization_failure';
+END
+$$;
+
+-- Many earns at once: no loop. Balances in the answers run on from the locked wallets.
+CREATE OR REPLACE FUNCTION ledger.post_earns(p_stamp ledger.stamp, p_commands ledger.command[])
+RETURNS SETOF ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    fresh integer[];
+    written integer;
+BEGIN
+    fresh := ARRAY(
+        SELECT min(c."position")
+        FROM unnest(p_commands) c
+        JOIN ledger.wallet w USING (account_id, unit_id)
+        WHERE c.points > 0
+            AND NOT EXISTS (SELECT FROM koinon.request r WHERE r.caller = c.caller AND r.key = c.key)
+        GROUP BY c.caller, c.key);
+
+    WITH earns AS MATERIALIZED (
+        SELECT c.*, uuidv7() AS journal_id, uuidv7() AS lot_id,
+            w.available + sum(c.points) OVER (PARTITION BY c.account_id, c.unit_id ORDER BY c."position") AS balance
+        FROM unnest(p_commands) c
+        JOIN ledger.wallet w USING (account_id, unit_id)
+        WHERE c."position" = ANY (fresh)
+    ), requests AS (
+        INSERT INTO koinon.request (caller, key, content_hash, status, answer)
+        SELECT e.caller, e.key, decode(e.content_hash, 'hex'), 201, jsonb_build_object(
+            'journal_id', e.journal_id, 'window_no', p_stamp.window_no, 'points', e.points,
+            'balance', e.balance, 'expires_on', e.expires_on)
+        FROM earns e ORDER BY e.caller, e.key
+        ON CONFLICT DO NOTHING
+        RETURNING 1
+    ), journals AS (
+        INSERT INTO ledger.journal (account_id, journal_id, programme_id, unit_id, window_no, transaction_id, kind,
+            partner_id, member_id, caller, occurred_at, place_id, purchase_id, reason)
+        SELECT e.account_id, e.journal_id, p_stamp.programme_id, e.unit_id, p_stamp.window_no,
+            p_stamp.transaction_id, 'earn', e.partner_id, e.member_id, e.caller, e.occurred_at, e.place_id,
+            e.purchase_id, e.reason
+        FROM earns e
+    ), lots AS (
+        INSERT INTO ledger.lot (account_id, lot_id, unit_id, journal_id, issuer_id, issuer_version, contributor_id,
+            purchase_id, issued_at, expires_on, quantity, remaining)
+        SELECT e.account_id, e.lot_id, e.unit_id, e.journal_id, e.partner_id, e.version, e.member_id,
+            e.purchase_id, e.occurred_at, coalesce(e.expires_on, 'infinity'), e.points, e.points
+        FROM earns e
+    ), movements AS (
+        INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind,
+            amount, lot_id, issuer_id, issuer_version)
+        SELECT e.account_id, e.journal_id, 1, e.unit_id, p_stamp.window_no, 'issued', 'wallet',
+            e.points, e.lot_id, e.partner_id, e.version
+        FROM earns e
+    ), marks AS (
+        INSERT INTO ledger.outbox (account_id, journal_id, programme_id, window_no)
+        SELECT e.account_id, e.journal_id, p_stamp.programme_id, p_stamp.window_no FROM earns e
+    ), wallets AS (
+        UPDATE ledger.wallet w SET available = w.available + t.points, version = w.version + t.earns
+        FROM (SELECT e.account_id, e.unit_id, sum(e.points) AS points, count(*) AS earns
+              FROM earns e GROUP BY e.account_id, e.unit_id) t
+        WHERE w.account_id = t.account_id AND w.unit_id = t.unit_id
+    )
+    SELECT count(*) INTO written FROM requests;
+
+    IF written <> cardinality(fresh) THEN
+        PERFORM ledger.raced();
+    END IF;
+    RETURN QUERY
+    SELECT c."position",
+        CASE
+            WHEN r.caller IS NULL THEN 'refused'
+            WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN 'conflict'
+            WHEN c."position" = ANY (fresh) THEN 'posted'
+            ELSE 'replayed'
+        END,
+        CASE
+            WHEN r.caller IS NULL THEN jsonb_build_object(
+                'code', CASE WHEN c.points > 0 THEN 'unknown-account' ELSE 'points-not-positive' END)
+            WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN
+                jsonb_build_object('code', 'idempotency-key-reused')
+            ELSE r.answer
+        END
+    FROM unnest(p_commands) c
+    LEFT JOIN koinon.request r ON r.caller = c.caller AND r.key = c.key;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.post_one(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    outcome ledger.outcome := ledger.answered(p_command);
+BEGIN
+    IF outcome IS NOT NULL THEN
+        RETURN outcome;
+    END IF;
+    IF NOT EXISTS (SELECT FROM ledger.wallet w
+                   WHERE w.account_id = p_command.account_id AND w.unit_id = p_command.unit_id) THEN
+        RETURN ledger.refused(p_command."position", 'unknown-account');
+    END IF;
+    RETURN CASE p_command.kind
+        WHEN 'hold' THEN ledger.post_hold(p_stamp, p_command)
+        WHEN 'capture' THEN ledger.post_capture(p_stamp, p_command)
+        WHEN 'release' THEN ledger.post_release(p_stamp, p_command)
+        WHEN 'reverse_earn' THEN ledger.post_reverse_earn(p_stamp, p_command)
+        WHEN 'reverse_burn' THEN ledger.post_reverse_burn(p_stamp, p_command)
+        WHEN 'expire' THEN ledger.post_expire(p_stamp, p_command)
+        ELSE ledger.refused(p_command."position", 'unknown-kind')
+    END;
+END
+$$;
+
+-- The rows that every posting writes: the request with its answer, the journal, and the log's mark.
+CREATE OR REPLACE FUNCTION ledger.record_journal(
+    p_stamp ledger.stamp, p_command ledger.command, p_journal uuid, p_hold uuid, p_answer jsonb)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    full_answer jsonb := jsonb_build_object('journal_id', p_journal, 'window_no', p_stamp.window_no) || p_answer;
+BEGIN
+    INSERT INTO koinon.request (caller, key, content_hash, status, answer)
+    VALUES (p_command.caller, p_command.key, decode(p_command.content_hash, 'hex'), 201, full_answer)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM ledger.raced();
+    END IF;
+    INSERT INTO ledger.journal (account_id, journal_id, programme_id, unit_id, window_no, transaction_id, kind,
+        partner_id, member_id, caller, occurred_at, place_id, purchase_id, hold_id, reverses, reason)
+    VALUES (p_command.account_id, p_journal, p_stamp.programme_id, p_command.unit_id, p_stamp.window_no,
+        p_stamp.transaction_id, p_command.kind, p_command.partner_id, p_command.member_id, p_command.caller,
+        p_command.occurred_at, p_command.place_id, p_command.purchase_id, p_hold, p_command.reverses,
+        p_command.reason);
+    INSERT INTO ledger.outbox (account_id, journal_id, programme_id, window_no)
+    VALUES (p_command.account_id, p_journal, p_stamp.programme_id, p_stamp.window_no);
+    RETURN (p_command."position", 'posted', full_answer)::ledger.outcome;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.move_wallet(p_command ledger.command, p_available bigint, p_held bigint)
+RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    UPDATE ledger.wallet w
+    SET available = w.available + p_available, held = w.held + p_held, version = w.version + 1
+    WHERE w.account_id = p_command.account_id AND w.unit_id = p_command.unit_id
+    RETURNING w.available
+$$;
+
+-- Reserve points, soonest expiry first over all issuers; points that are due to expire cannot be reserved any more.
+CREATE OR REPLACE FUNCTION ledger.post_hold(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    hold uuid := uuidv7();
+    outcome ledger.outcome;
+    spendable bigint;
+BEGIN
+    IF p_command.proof_ref IS NOT NULL AND EXISTS (
+        SELECT FROM ledger.hold h
+        WHERE h.account_id = p_command.account_id AND h.proof_ref = p_command.proof_ref) THEN
+        RETURN ledger.refused(p_command."position", 'proof-already-used');
+    END IF;
+    SELECT coalesce(sum(l.remaining - l.held), 0) INTO spendable
+    FROM ledger.lot l
+    WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+        AND l.remaining > l.held AND l.remaining > 0 AND l.expires_on > p_command.today;
+    IF spendable < p_command.points THEN
+        RETURN ledger.refused(p_command."position", 'insufficient-balance',
+            jsonb_build_object('available', spendable, 'points', p_command.points));
+    END IF;
+
+    outcome := ledger.record_journal(p_stamp, p_command, journal, hold, jsonb_build_object(
+        'hold_id', hold, 'points', p_command.points, 'expires_at', p_command.hold_expires_at,
+        'balance', ledger.move_wallet(p_command, -p_command.points, p_command.points)));
+    INSERT INTO ledger.hold (account_id, hold_id, unit_id, acceptor_id, acceptor_version, amount, state, proof_kind,
+        proof_ref, place_id, occurred_at, expires_at)
+    VALUES (p_command.account_id, hold, p_command.unit_id, p_command.partner_id, p_command.version, p_command.points,
+        'reserved', p_command.proof_kind, p_command.proof_ref, p_command.place_id, p_command.occurred_at,
+        p_command.hold_expires_at);
+    WITH ordered AS (
+        SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
+            sum(l.remaining - l.held) OVER (ORDER BY l.expires_on, l.issued_at, l.lot_id) AS running
+        FROM ledger.lot l
+        WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+            AND l.remaining > l.held AND l.remaining > 0 AND l.expires_on > p_command.today
+    ), taken AS (
+        SELECT o.*, least(o.free, p_command.points - (o.running - o.free)) AS amount
+        FROM ordered o WHERE o.running - o.free < p_command.points
+    ), lots AS (
+        UPDATE ledger.lot l SET held = l.held + t.amount
+        FROM taken t WHERE l.account_id = p_command.account_id AND l.lot_id = t.lot_id
+    ), parts AS (
+        INSERT INTO ledger.hold_lot (account_id, hold_id, lot_id, amount)
+        SELECT p_command.account_id, hold, t.lot_id, t.amount FROM taken t
+    )
+    INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
+        lot_id, issuer_id, issuer_version, acceptor_id, acceptor_version)
+    SELECT p_command.account_id, journal, row_number() OVER (ORDER BY t.running), p_command.unit_id,
+        p_stamp.window_no, 'wallet', 'held', t.amount, t.lot_id, t.issuer_id, t.issuer_version,
+        p_command.partner_id, p_command.version
+    FROM taken t;
+    RETURN outcome;
+END
+$$;
+
+-- The hold that a till may still end, or the refusal.
+CREATE OR REPLACE FUNCTION ledger.open_hold(p_command ledger.command, OUT hold ledger.hold, OUT refusal ledger.outcome)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT * INTO hold FROM ledger.hold h
+    WHERE h.account_id = p_command.account_id AND h.hold_id = p_command.hold_id;
+    IF NOT FOUND OR (p_command.partner_id IS NOT NULL AND hold.acceptor_id <> p_command.partner_id) THEN
+        refusal := ledger.refused(p_command."position", 'unknown-redemption');
+    ELSIF hold.state <> 'reserved' THEN
+        refusal := ledger.refused(p_command."position", 'redemption-not-open', jsonb_build_object('state', hold.state));
+    END IF;
+END
+$$;
+
+-- Move what a hold holds: to the acceptor (capture) or back to the wallet (release).
+CREATE OR REPLACE FUNCTION ledger.end_hold(
+    p_stamp ledger.stamp, p_command ledger.command, p_hold ledger.hold, p_journal uuid, p_credit_kind text)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    burnt boolean := p_credit_kind = 'honoured';
+BEGIN
+    UPDATE ledger.hold h SET state = CASE WHEN burnt THEN 'captured' ELSE 'released' END
+    WHERE h.account_id = p_hold.account_id AND h.hold_id = p_hold.hold_id;
+    WITH parts AS (
+        SELECT p.lot_id, p.amount, l.issuer_id, l.issuer_version, l.expires_on, l.issued_at
+        FROM ledger.hold_lot p
+        JOIN ledger.lot l ON l.account_id = p.account_id AND l.lot_id = p.lot_id
+        WHERE p.account_id = p_hold.account_id AND p.hold_id = p_hold.hold_id
+    ), lots AS (
+        UPDATE ledger.lot l
+        SET held = l.held - p.amount, remaining = l.remaining - CASE WHEN burnt THEN p.amount ELSE 0 END
+        FROM parts p WHERE l.account_id = p_hold.account_id AND l.lot_id = p.lot_id
+    )
+    INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
+        lot_id, issuer_id, issuer_version, acceptor_id, acceptor_version)
+    SELECT p_hold.account_id, p_journal, row_number() OVER (ORDER BY p.expires_on, p.issued_at, p.lot_id),
+        p_hold.unit_id, p_stamp.window_no, 'held', p_credit_kind, p.amount, p.lot_id, p.issuer_id, p.issuer_version,
+        p_hold.acceptor_id, p_hold.acceptor_version
+    FROM parts p;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.post_capture(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    found record;
+    hold ledger.hold;
+    outcome ledger.outcome;
+BEGIN
+    SELECT * INTO found FROM ledger.open_hold(p_command);
+    IF (found.refusal)."position" IS NOT NULL THEN
+        RETURN found.refusal;
+    END IF;
+    hold := found.hold;
+    outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
+        'hold_id', hold.hold_id, 'points', hold.amount, 'balance', ledger.move_wallet(p_command, 0, -hold.amount)));
+    PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'honoured');
+    RETURN outcome;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.post_release(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    found record;
+    hold ledger.hold;
+    outcome ledger.outcome;
+BEGIN
+    SELECT * INTO found FROM ledger.open_hold(p_command);
+    IF (found.refusal)."position" IS NOT NULL THEN
+        RETURN found.refusal;
+    END IF;
+    hold := found.hold;
+    outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
+        'hold_id', hold.hold_id, 'points', hold.amount,
+        'balance', ledger.move_wallet(p_command, hold.amount, -hold.amount)));
+    PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'wallet');
+    RETURN outcome;
+END
+$$;
+
+-- Take back earned points that are still there, newest lots first: of one earn (`reverses`), whole, or of a purchase
+-- (`purchase_id`), `points` of it. Points that were spent meanwhile: refused, or clipped to what is left.
+CREATE OR REPLACE FUNCTION ledger.post_reverse_earn(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    outcome ledger.outcome;
+    earned bigint;
+    free bigint;
+    wanted bigint;
+BEGIN
+    IF p_command.reverses IS NOT NULL AND EXISTS (
+        SELECT FROM ledger.journal j
+        WHERE j.account_id = p_command.account_id AND j.reverses = p_command.reverses) THEN
+        RETURN ledger.refused(p_command."position", 'already-reversed');
+    END IF;
+    SELECT sum(l.quantity), sum(l.remaining - l.held) INTO earned, free
+    FROM ledger.lot l
+    WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+        AND l.issuer_id = p_command.partner_id
+        AND (l.journal_id = p_command.reverses OR (p_command.reverses IS NULL AND l.purchase_id = p_command.purchase_id));
+    IF earned IS NULL THEN
+        RETURN ledger.refused(p_command."position", 'unknown-earning');
+    END IF;
+    wanted := coalesce(p_command.points, earned);
+    IF free < wanted AND p_command.shortfall IS DISTINCT FROM 'clip' THEN
+        RETURN ledger.refused(p_command."position", 'points-already-spent',
+            jsonb_build_object('points', wanted, 'available', free));
+    END IF;
+    wanted := least(wanted, free);
+    IF wanted <= 0 THEN
+        RETURN ledger.refused(p_command."position", 'nothing-to-reverse');
+    END IF;
+
+    outcome := ledger.record_journal(p_stamp, p_command, journal, NULL, jsonb_build_object(
+        'points', wanted, 'balance', ledger.move_wallet(p_command, -wanted, 0)));
+    WITH ordered AS (
+        SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
+            sum(l.remaining - l.held) OVER (ORDER BY l.issued_at DESC, l.lot_id DESC) AS running
+        FROM ledger.lot l
+        WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+            AND l.issuer_id = p_command.partner_id AND l.remaining > l.held
+            AND (l.journal_id = p_command.reverses
+                 OR (p_command.reverses IS NULL AND l.purchase_id = p_command.purchase_id))
+    ), taken AS (
+        SELECT o.*, least(o.free, wanted - (o.running - o.free)) AS amount
+        FROM ordered o WHERE o.running - o.free < wanted
+    ), lots AS (
+        UPDATE ledger.lot l SET remaining = l.remaining - t.amount
+        FROM taken t WHERE l.account_id = p_command.account_id AND l.lot_id = t.lot_id
+    )
+    INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
+        lot_id, issuer_id, issuer_version)
+    SELECT p_command.account_id, journal, row_number() OVER (ORDER BY t.running), p_command.unit_id,
+        p_stamp.window_no, 'wallet', 'issued', t.amount, t.lot_id, t.issuer_id, t.issuer_version
+    FROM taken t;
+    RETURN outcome;
+END
+$$;
+
+-- Undo a capture: the same lots get back what they gave, at the versions of the capture.
+CREATE OR REPLACE FUNCTION ledger.post_reverse_burn(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    captured ledger.journal;
+    outcome ledger.outcome;
+    total bigint;
+BEGIN
+    SELECT * INTO captured FROM ledger.journal j
+    WHERE j.account_id = p_command.account_id AND j.journal_id = p_command.reverses AND j.kind = 'capture'
+        AND j.partner_id = p_command.partner_id;
+    IF NOT FOUND THEN
+        RETURN ledger.refused(p_command."position", 'unknown-redemption');
+    END IF;
+    IF EXISTS (SELECT FROM ledger.journal j
+               WHERE j.account_id = p_command.account_id AND j.reverses = p_command.reverses) THEN
+        RETURN ledger.refused(p_command."position", 'already-reversed');
+    END IF;
+    SELECT sum(m.amount) INTO total FROM ledger.movement m
+    WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses;
+
+    outcome := ledger.record_journal(p_stamp, p_command, journal, captured.hold_id, jsonb_build_object(
+        'points', total, 'balance', ledger.move_wallet(p_command, total, 0)));
+    WITH burnt AS (
+        SELECT m.* FROM ledger.movement m
+        WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses
+    ), lots AS (
+        UPDATE ledger.lot l SET remaining = l.remaining + b.amount
+        FROM burnt b WHERE l.account_id = p_command.account_id AND l.lot_id = b.lot_id
+    )
+    INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
+        lot_id, issuer_id, issuer_version, acceptor_id, acceptor_version)
+    SELECT p_command.account_id, journal, b.leg, b.unit_id, p_stamp.window_no, 'honoured', 'wallet', b.amount,
+        b.lot_id, b.issuer_id, b.issuer_version, b.acceptor_id, b.acceptor_version
+    FROM burnt b;
+    RETURN outcome;
+END
+$$;
+
+-- Expire what is due on `today` and not held; what a till holds waits for the till.
+CREATE OR REPLACE FUNCTION ledger.post_expire(p_stamp ledger.stamp, p_command ledger.command)
+RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    journal uuid := uuidv7();
+    outcome ledger.outcome;
+    total bigint;
+BEGIN
+    SELECT coalesce(sum(l.remaining - l.held), 0) INTO total
+    FROM ledger.lot l
+    WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+        AND l.remaining > 0 AND l.expires_on <= p_command.today;
+    IF total = 0 THEN
+        RETURN ledger.refused(p_command."position", 'nothing-to-expire');
+    END IF;
+    outcome := ledger.record_journal(p_stamp, p_command, journal, NULL, jsonb_build_object(
+        'points', total, 'balance', ledger.move_wallet(p_command, -total, 0)));
+    WITH due AS (
+        SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS amount,
+            row_number() OVER (ORDER BY l.expires_on, l.issued_at, l.lot_id) AS leg
+        FROM ledger.lot l
+        WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+            AND l.remaining > l.held AND l.remaining > 0 AND l.expires_on <= p_command.today
+    ), lots AS (
+        UPDATE ledger.lot l SET remaining = l.remaining - d.amount
+        FROM due d WHERE l.account_id = p_command.account_id AND l.lot_id = d.lot_id
+    )
+    INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
+        lot_id, issuer_id, issuer_version)
+    SELECT p_command.account_id, journal, d.leg, p_command.unit_id, p_stamp.window_no, 'wallet', 'expired',
+        d.amount, d.lot_id, d.issuer_id, d.issuer_version
+    FROM due d;
+    RETURN outcome;
+END
+$$;
+
+-- Flip the open window: from the commit on, writers stamp the next one. Returns the window that is now closing.
+CREATE OR REPLACE FUNCTION ledger.flip_window(p_programme bigint, p_business_date date, p_now timestamptz)
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    flipped bigint;
+BEGIN
+    UPDATE ledger.settlement_window w SET state = 'CLOSING', flipped_at = p_now
+    WHERE w.programme_id = p_programme AND w.state = 'OPEN' AND w.business_date < p_business_date
+    RETURNING w.window_no INTO flipped;
+    IF FOUND THEN
+        INSERT INTO ledger.settlement_window (programme_id, window_no, business_date, state, opened_at)
+        VALUES (p_programme, flipped + 1, p_business_date, 'OPEN', p_now);
+    END IF;
+    RETURN flipped;
+END
+$$;
+
+GRANT USAGE ON SCHEMA ledger TO koinon_app;
+GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ledger TO koinon_app;
+GRANT UPDATE ON ledger.wallet, ledger.lot, ledger.hold, ledger.outbox, ledger.settlement_window TO koinon_app;

@@ -1,0 +1,1 @@
+"""Programmes, partners and their contract versions: who takes part, on what terms."""

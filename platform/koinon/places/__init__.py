@@ -1,0 +1,1 @@
+"""Places where cards are taken, known by their network identities."""

@@ -1,0 +1,68 @@
+"""Writes over HTTP: the caller, the key, the content's hash, and the answer that is given again."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+
+from koinon.database import Connection, transaction
+from koinon.identity.model import Caller
+from koinon.ledger.model import content_hash
+from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused
+
+KEY_LENGTH_MAXIMUM = 255
+REPLAYED_HEADER = "Idempotent-Replayed"
+
+CLAIM = """
+INSERT INTO koinon.request (caller, key, content_hash, status) VALUES ($1, $2, decode($3, 'hex'), $4)
+ON CONFLICT DO NOTHING RETURNING key
+"""
+KNOWN = "SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2"
+ANSWER = "UPDATE koinon.request SET answer = $3 WHERE caller = $1 AND key = $2"
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One write as it was asked for: by whom, under which key, with which content."""
+
+    caller: Caller
+    key: str
+    content_hash: str
+
+
+def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
+    """Return the write that a request asks for; `data` is its decoded body.
+
+    The content is the method, the path and the body's meaning (not its spacing). Raises IdempotencyKeyMissing.
+    """
+    key = request.headers.get("Idempotency-Key", "")
+    if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
+        raise IdempotencyKeyMissing
+    digest = content_hash(request.method, request.url.path, msgspec.json.encode(data, order="sorted"))
+    return Write(caller=request.user, key=key, content_hash=digest)
+
+
+async def once(
+    write: Write, status: int, operation: Callable[[Connection], Awaitable[Any]]
+) -> Response[bytes]:
+    """Run an operation once for a caller's key, in one transaction with its request row, and answer it.
+
+    The same key and content gets the same answer again with `Idempotent-Replayed: true`; another content is refused
+    with IdempotencyKeyReused. A Problem that the operation raises rolls everything back, the key too.
+    """
+    async with transaction() as connection:
+        name, key = write.caller.name, write.key
+        if await connection.fetchval(CLAIM, name, key, write.content_hash, status) is None:
+            known = await connection.fetchrow(KNOWN, name, key)
+            if known["content_hash"].hex() != write.content_hash:
+                raise IdempotencyKeyReused
+            return answer(known["answer"].encode(), known["status"], replayed=True)
+        body = msgspec.json.encode(await operation(connection))
+        await connection.execute(ANSWER, name, key, body.decode())
+    return answer(body, status)
+
+
+def answer(body: bytes, status: int, *, replayed: bool = False) -> Response[bytes]:
+    """Return an encoded JSON body as the answer of a write."""
+    headers = {REPLAYED_HEADER: "true"} if replayed else {}
+    return Response(body, status_code=status, media_type="application/json", headers=headers)

@@ -1,0 +1,1 @@
+"""Migrations of this context: Piccolo's records over hand-written SQL."""
