@@ -1,7 +1,15 @@
-"""What this package adds to the application."""
+"""What the HTTP edge adds to the application."""
+
+from litestar.config.app import AppConfig
 
 from koinon.context import Context
+from koinon.web.health import router
 
 
 class Web(Context):
     """The HTTP edge, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add health and readiness."""
+        app_config.route_handlers.append(router)
+        return app_config

@@ -1,0 +1,26 @@
+"""Whether the process lives, and whether it can serve."""
+
+import asyncpg
+from litestar import Response, Router, get
+
+from koinon.database import pool
+from koinon.problems import ServiceUnavailable
+
+
+@get("/health", opt={"public": True}, operation_id="health", tags=["operations"], sync_to_thread=False)
+def health() -> dict[str, str]:
+    """Tell that the process lives; asks nothing of anything else."""
+    return {"status": "ok"}
+
+
+@get("/ready", opt={"public": True}, operation_id="ready", tags=["operations"])
+async def ready() -> Response[dict[str, str]]:
+    """Tell that the process reaches a migrated database."""
+    try:
+        await pool().fetchval("SELECT count(*) FROM ledger.settlement_window WHERE state = 'OPEN'")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServiceUnavailable("the database does not answer") from error
+    return Response({"status": "ready"})
+
+
+router = Router("/", route_handlers=[health, ready])
