@@ -1,0 +1,127 @@
+"""Writes a partner's bundle: one file of canonical JSON lines that `koinon verify` checks alone.
+
+Everything is given: checkpoint, contracts, openings, statement, and a function that proves a leaf's inclusion
+under that checkpoint. Contents go in as the very bytes that were committed to.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from koinon.audit.leaves import base64url, canonical, contract_bytes
+from koinon.audit.model import ContractTerms, Opening
+from koinon.audit.notes import NoteKey
+
+BUNDLE_VERSION = "1"
+
+Prove = Callable[[int], Sequence[bytes]]
+
+
+class BundleEntry(Struct, frozen=True, kw_only=True):
+    """One effect on the partner: its leaf, where that stands in the log, and what opens the partner's slot."""
+
+    index: int
+    leaf: bytes
+    opening: Opening
+    shared: Opening | None = None
+
+
+class Committed(Struct, frozen=True, kw_only=True):
+    """A seal's or a run's leaf, and one party's content with its place in the tree under the leaf's root."""
+
+    index: int
+    leaf: bytes
+    salt: bytes
+    content: bytes
+    root_index: int
+    root_size: int
+    root_proof: Sequence[bytes]
+
+
+class Bundle(Struct, frozen=True, kw_only=True):
+    """What a partner's bundle of one window says; the key's name is the log's origin.
+
+    `note` is the signed checkpoint that every proof leads to. `entries` come in the order of the partner's
+    counters, from 1, and may be drawn lazily; contracts may come in any order.
+    """
+
+    programme: str
+    partner: str
+    window: int
+    key: NoteKey
+    note: str
+    contracts: Sequence[ContractTerms]
+    entries: Iterable[BundleEntry]
+    seal: Committed
+    statement: Committed
+
+
+def bundle_lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
+    """Yield a bundle's lines, each with its newline, ending with the count and hash of all before it."""
+    count, digest = 0, sha256()
+    for line in _lines(bundle, prove):
+        count += 1
+        digest.update(line)
+        yield line
+    yield canonical({"type": "end", "lines": str(count), "sha256": digest.hexdigest()}) + b"\n"
+
+
+def _lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
+    yield _line(
+        {
+            "type": "bundle",
+            "v": BUNDLE_VERSION,
+            "programme": bundle.programme,
+            "partner": bundle.partner,
+            "window": str(bundle.window),
+            "origin": bundle.key.name,
+            "key": bundle.key.text,
+        }
+    )
+    yield _line({"type": "checkpoint", "note": bundle.note})
+    for terms in sorted(bundle.contracts, key=lambda terms: int(terms.version)):
+        yield contract_bytes(terms) + b"\n"
+    for entry in bundle.entries:
+        yield _line(_entry(entry, prove))
+    yield _line(_committed("seal", "content", bundle.seal, prove))
+    yield _line(_committed("statement", "statement", bundle.statement, prove))
+
+
+def _entry(entry: BundleEntry, prove: Prove) -> dict[str, Any]:
+    line = {
+        "type": "entry",
+        "index": str(entry.index),
+        "leaf": entry.leaf.decode(),
+        "proof": _hashes(prove(entry.index)),
+        **_opening(entry.opening),
+    }
+    return line if entry.shared is None else line | {"shared": _opening(entry.shared)}
+
+
+def _committed(kind: str, content_key: str, committed: Committed, prove: Prove) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "index": str(committed.index),
+        "leaf": committed.leaf.decode(),
+        "salt": base64url(committed.salt),
+        content_key: msgspec.Raw(committed.content),
+        "root_index": str(committed.root_index),
+        "root_size": str(committed.root_size),
+        "root_proof": _hashes(committed.root_proof),
+        "proof": _hashes(prove(committed.index)),
+    }
+
+
+def _opening(opening: Opening) -> dict[str, Any]:
+    return {"slot": opening.slot, "salt": base64url(opening.salt), "content": msgspec.Raw(opening.content)}
+
+
+def _hashes(proof: Sequence[bytes]) -> list[str]:
+    return [base64url(item) for item in proof]
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return canonical(value) + b"\n"
