@@ -106,4 +106,3 @@ def _database(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             yield
 
     return lifespan
-

@@ -1,7 +1,7 @@
 """Problems: refusals that explain themselves (RFC 9457).
 
     Problem
-    ├── InvalidInput           400  the request cannot be read, or a field is wrong (`errors` names each by JSON pointer)
+    ├── InvalidInput           400  the request cannot be read, or `errors` names its wrong fields
     ├── NotAuthenticated       401
     ├── NotAllowed             403
     ├── NotFound               404

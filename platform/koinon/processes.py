@@ -123,7 +123,7 @@ def _await_ready(address: str, children: list[subprocess.Popen[bytes]]) -> None:
                 raise click.ClickException(f"{child.args!r} ended with {child.returncode}; its last lines say why")
         try:
             with urllib.request.urlopen(f"{address}/ready", timeout=2) as answer:  # noqa: S310  # our own address
-                if answer.status == 200:  # noqa: PLR2004
+                if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

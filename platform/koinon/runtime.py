@@ -8,7 +8,7 @@ from koinon.settings import Settings
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings, the keys and the ledger of a process; the database's pool is the process's own (koinon.database)."""
+    """The settings, the keys and the ledger of a process; the pool is the process's own (koinon.database)."""
 
     settings: Settings
     keys: Keyring

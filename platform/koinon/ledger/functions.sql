@@ -101,8 +101,8 @@ BEGIN
     ), requests AS (
         INSERT INTO koinon.request (caller, key, content_hash, status, answer)
         SELECT e.caller, e.key, decode(e.content_hash, 'hex'), 201, jsonb_build_object(
-            'journal_id', e.journal_id, 'window_no', p_stamp.window_no, 'points', e.points,
-            'balance', e.balance, 'expires_on', e.expires_on)
+            'account_id', e.account_id, 'journal_id', e.journal_id, 'window_no', p_stamp.window_no,
+            'points', e.points, 'balance', e.balance, 'expires_on', e.expires_on)
         FROM earns e ORDER BY e.caller, e.key
         ON CONFLICT DO NOTHING
         RETURNING 1
@@ -188,7 +188,8 @@ CREATE OR REPLACE FUNCTION ledger.record_journal(
     p_stamp ledger.stamp, p_command ledger.command, p_journal uuid, p_hold uuid, p_answer jsonb)
 RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    full_answer jsonb := jsonb_build_object('journal_id', p_journal, 'window_no', p_stamp.window_no) || p_answer;
+    full_answer jsonb := jsonb_build_object('account_id', p_command.account_id, 'journal_id', p_journal,
+        'window_no', p_stamp.window_no) || p_answer;
 BEGIN
     INSERT INTO koinon.request (caller, key, content_hash, status, answer)
     VALUES (p_command.caller, p_command.key, decode(p_command.content_hash, 'hex'), 201, full_answer)

@@ -3,12 +3,28 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from koinon.context import Context
+from litestar.config.app import AppConfig
+
+from koinon.context import Context, Job
+from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
 
 
 class LedgerContext(Context):
     """The ledger, plugged into the application."""
 
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add redemptions, and the list of proofs that contexts add to."""
+        app_config.state.setdefault("card_proof", None)
+        return app_config
+
     def functions(self) -> Sequence[Path]:
         """Return the posting functions."""
         return [Path(__file__).with_name("functions.sql")]
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the close of the night, expiry, and the release of forgotten holds."""
+        return [
+            Job(name="close windows", run=close_due_windows, idle_seconds=0.5),
+            Job(name="expire lots", run=expire_due_lots, idle_seconds=5.0),
+            Job(name="release holds", run=release_due_holds, idle_seconds=5.0),
+        ]

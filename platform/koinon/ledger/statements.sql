@@ -40,11 +40,11 @@ SELECT window_no, business_date, state, opened_at, flipped_at, closed_at
 FROM ledger.settlement_window WHERE programme_id = $1 AND ($2::bigint IS NULL OR window_no < $2)
 ORDER BY window_no DESC LIMIT $3;
 
--- accounts_due: accounts of a programme with lots that are due on a day, or holds that ran out
-SELECT DISTINCT l.account_id, l.unit_id
+-- accounts_due: accounts of a programme with lots that are due on a day, and a mark that names these lots
+SELECT l.account_id, l.unit_id, md5(string_agg(l.lot_id::text || ':' || l.remaining, ',' ORDER BY l.lot_id)) AS lots
 FROM ledger.lot l JOIN ledger.account a USING (account_id)
-WHERE a.programme_id = $1 AND l.remaining > l.held AND l.expires_on <= $2
-ORDER BY l.account_id LIMIT $3;
+WHERE a.programme_id = $1 AND l.remaining > 0 AND l.remaining > l.held AND l.expires_on <= $2
+GROUP BY l.account_id, l.unit_id ORDER BY l.account_id LIMIT $3;
 
 -- holds_due: reserved holds of a programme that ran out
 SELECT h.account_id, h.unit_id, h.hold_id
@@ -75,3 +75,34 @@ LEFT JOIN places.place place ON place.place_id = j.place_id
 WHERE j.account_id = $1 AND ($2::uuid IS NULL OR j.journal_id < $2)
 GROUP BY j.account_id, j.journal_id, partner.code, partner.brand, place.name
 ORDER BY j.journal_id DESC LIMIT $3;
+
+-- till_facts: what a till's call needs to know, in one look: programme and time, the caller's contract, member, place
+SELECT pr.programme_id, pr.code AS programme, pr.time_zone, pr.unit_id, pr.settlement_currency,
+    pr.face_value_num, pr.face_value_den, coalesce(pr.clock_at, clock_timestamp()) AS now,
+    pa.code AS partner, pa.attested_points_per_day,
+    (SELECT c.version FROM parties.contract c
+     WHERE c.partner_id = pa.partner_id AND c.effective_from <= coalesce(pr.clock_at, clock_timestamp())
+     ORDER BY c.effective_from DESC LIMIT 1) AS version,
+    (SELECT m.account_id FROM members.member m
+     WHERE m.member_id = $2 AND m.programme_id = pr.programme_id) AS account_id,
+    EXISTS (SELECT FROM places.place pl WHERE pl.place_id = $3 AND pl.partner_id = pa.partner_id) AS own_place
+FROM parties.partner pa JOIN parties.programme pr USING (programme_id)
+WHERE pa.partner_id = $1;
+
+-- lease_attested: take a slice of a partner's headroom for staff-attested redemptions of a day; no row when none is left
+INSERT INTO parties.attested_lease AS l (partner_id, business_date, leased_points)
+SELECT $1, $2, $3 WHERE $3::bigint <= $4::bigint
+ON CONFLICT (partner_id, business_date) DO UPDATE SET leased_points = l.leased_points + excluded.leased_points
+WHERE l.leased_points + excluded.leased_points <= $4::bigint
+RETURNING leased_points;
+
+-- answered: what a caller was answered for a key
+SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2;
+
+-- redemption: a redemption with its end, as its partner sees it
+SELECT h.hold_id, h.amount, h.state, h.proof_kind, h.occurred_at, h.expires_at,
+    (SELECT j.journal_id FROM ledger.journal j
+     WHERE j.account_id = h.account_id AND j.hold_id = h.hold_id AND j.kind = 'capture') AS captured_by,
+    EXISTS (SELECT FROM ledger.journal j
+     WHERE j.account_id = h.account_id AND j.hold_id = h.hold_id AND j.kind = 'reverse_burn') AS reversed
+FROM ledger.hold h WHERE h.account_id = $1 AND h.hold_id = $2 AND h.acceptor_id = $3;

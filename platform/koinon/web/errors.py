@@ -27,7 +27,7 @@ BY_STATUS: dict[int, type[Problem]] = {400: InvalidInput, 401: NotAuthenticated,
 
 def render(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
     """Return a problem as an HTTP answer."""
-    headers = {"WWW-Authenticate": 'Bearer realm="koinon"'} if problem.status == 401 else {}  # noqa: PLR2004
+    headers = {"WWW-Authenticate": 'Bearer realm="koinon"'} if problem.status == 401 else {}
     if "retry_after_seconds" in problem.facts:
         headers["Retry-After"] = str(problem.facts["retry_after_seconds"])
     return Response(
@@ -66,7 +66,12 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
     if kind is not None:
         return render(request, kind(None if kind is NotFound else error.detail))
     return Response(
-        {"type": "about:blank", "title": error.detail, "status": error.status_code, "code": f"http-{error.status_code}"},
+        {
+            "type": "about:blank",
+            "title": error.detail,
+            "status": error.status_code,
+            "code": f"http-{error.status_code}",
+        },
         status_code=error.status_code,
         media_type=MEDIA_TYPE,
         headers=error.headers,
@@ -74,7 +79,7 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    log.exception("unexpected error", path=request.url.path, method=request.method, exc_info=error)
+    log.error("unexpected error", path=request.url.path, method=request.method, exc_info=error)
     return render(request, Problem("It was logged; nothing of this request was stored unless you were answered before"))
 
 

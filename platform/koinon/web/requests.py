@@ -42,9 +42,7 @@ def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     return Write(caller=request.user, key=key, content_hash=digest)
 
 
-async def once(
-    write: Write, status: int, operation: Callable[[Connection], Awaitable[Any]]
-) -> Response[bytes]:
+async def once(write: Write, status: int, operation: Callable[[Connection], Awaitable[Any]]) -> Response[bytes]:
     """Run an operation once for a caller's key, in one transaction with its request row, and answer it.
 
     The same key and content gets the same answer again with `Idempotent-Replayed: true`; another content is refused

@@ -1,0 +1,268 @@
+"""Redemptions: reserve points at a till on proof, then capture or release them."""
+
+import math
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.clock import business_date, machine_now
+from koinon.database import pool
+from koinon.ledger import model
+from koinon.ledger.model import Capture, Hold, Outcome, Release
+from koinon.ledger.operations import UnknownRedemption, require_posted, statements
+from koinon.ledger.proofs import AttestedHeadroom, CardProof, Proof, ProofInvalid
+from koinon.members.pay_codes import verify
+from koinon.problems import IdempotencyKeyReused, InvalidInput, NotFound, Problem, Refused, field_error, invalid_field
+from koinon.runtime import Runtime
+from koinon.web.requests import Write
+
+POINTS_MAXIMUM = 10**12
+
+
+class ContractMissing(Refused):
+    """The partner has no contract in force."""
+
+    code = "contract-missing"
+    title = "The partner has no contract in force at this time"
+
+
+class UnknownMember(NotFound):
+    """No member of the programme has this id."""
+
+    code = "unknown-member"
+    title = "There is no such member"
+
+
+class UnknownPlace(NotFound):
+    """No place of the partner has this id."""
+
+    code = "unknown-place"
+    title = "There is no such place of this partner"
+
+
+class ProofMissing(InvalidInput):
+    """A redemption names exactly one proof."""
+
+    code = "proof-missing"
+    title = "A redemption needs exactly one proof: a pay code, the card just presented, or staff who attest"
+
+
+class CurrencyMismatch(Refused):
+    """An amount is asked for in a currency that points have no face value in."""
+
+    code = "currency-mismatch"
+    title = "The amount is not in the programme's currency"
+
+
+class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A till asks to reserve points, or as many as an amount is worth at the programme's face value."""
+
+    proof: Proof | None = None
+    member: str | None = None
+    points: int | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    place: str | None = None
+    receipt: str | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the partner keeps to check its nightly bundle against: every value a string, names as in the bundle."""
+
+    effect: Literal["issued", "honoured", "accepted", "held", "released"]
+    journal: str
+    partner: str
+    points: str
+    programme: str
+    unit: str
+    window: str
+
+
+class Redemption(msgspec.Struct, frozen=True, kw_only=True):
+    """A redemption as its partner sees it after a call."""
+
+    redemption: str
+    state: Literal["reserved", "captured", "released"]
+    points: int
+    balance: int
+    expires_at: str | None
+    receipt: Receipt
+
+
+def receipt(
+    facts: asyncpg.Record,
+    account_id: int,
+    outcome: Outcome,
+    effect: Literal["issued", "accepted", "held", "released"],
+    *,
+    negative: bool = False,
+) -> Receipt:
+    """Return the receipt of a posted command; a reversal's points are negative."""
+    journal = ids.public_record("jnl", account_id, msgspec.convert(outcome.answer["journal_id"], model.UUID))
+    return Receipt(
+        effect=effect,
+        journal=journal,
+        partner=facts["partner"],
+        points=str(-outcome.answer["points"] if negative else outcome.answer["points"]),
+        programme=facts["programme"],
+        unit="points",
+        window=str(outcome.answer["window_no"]),
+    )
+
+
+async def replay(write: Write) -> dict[str, Any] | None:
+    """Return what the caller was answered for this key and content, or None; raises IdempotencyKeyReused.
+
+    A retry is answered before its proof is looked at again: a pay code has run out by then.
+    """
+    known = await pool().fetchrow(statements["answered"], write.caller.name, write.key)
+    if known is None:
+        return None
+    if known["content_hash"].hex() != write.content_hash:
+        raise IdempotencyKeyReused
+    answer: dict[str, Any] = msgspec.json.decode(known["answer"])
+    return answer
+
+
+async def reserve(
+    runtime: Runtime, headroom: AttestedHeadroom, card_proof: CardProof | None, write: Write, asked: NewRedemption
+) -> tuple[Redemption, bool]:
+    """Reserve points for a till; returns (the redemption, whether it was answered before).
+
+    Raises ProofMissing, ProofInvalid, InvalidInput, UnknownMember, UnknownPlace, ContractMissing, CurrencyMismatch,
+    AttestedCapReached, InsufficientBalance, ProofAlreadyUsed, IdempotencyKeyReused.
+    """
+    partner_id = write.caller.partner_id
+    assert partner_id is not None, "redemptions are asked for by partners"  # noqa: S101  # the guard saw to it
+    try:
+        member_id, proof_kind, proof_ref = await _shown(runtime, card_proof, write, asked)
+        place_id = ids.private("pla", asked.place) if asked.place else None
+    except ValueError as error:
+        raise invalid_field("/place", str(error)) from None
+    except Problem:
+        if (answer := await replay(write)) is not None:
+            return await _replayed(partner_id, answer), True
+        raise
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, member_id, place_id)
+    points = _check(facts, asked, place_id)
+    today = business_date(facts["now"], facts["time_zone"])
+    if proof_kind == "staff":
+        if (answer := await replay(write)) is not None:
+            return await _replayed(partner_id, answer), True
+        await headroom.take(partner_id, today, points, facts["attested_points_per_day"])
+    hold = Hold(
+        caller=write.caller.name, key=write.key, content_hash=write.content_hash, account_id=facts["account_id"],
+        unit_id=facts["unit_id"], occurred_at=facts["now"], member_id=member_id, place_id=place_id,
+        partner_id=partner_id, version=facts["version"], points=points, today=today, proof_kind=proof_kind,
+        proof_ref=proof_ref, hold_expires_at=facts["now"] + timedelta(seconds=model.HOLD_LIFETIME_SECONDS),
+    )  # fmt: skip
+    outcome = await runtime.ledger.post(facts["programme_id"], hold)
+    if proof_kind == "staff" and outcome.status != "posted":
+        headroom.give_back(partner_id, today, points)
+    require_posted(outcome)
+    return _redemption(facts, facts["account_id"], outcome, "reserved"), outcome.status == "replayed"
+
+
+async def _shown(
+    runtime: Runtime, card_proof: CardProof | None, write: Write, asked: NewRedemption
+) -> tuple[int, Literal["pay_code", "card", "staff"], str | None]:
+    """Return (member, kind of proof, its reference when it may be shown only once)."""
+    proof = asked.proof or Proof()
+    if len(proof.given()) != 1:
+        raise ProofMissing(errors=[field_error("/proof", "give exactly one of pay_code, card, staff")])
+    try:
+        named = ids.private("mem", asked.member) if asked.member else None
+    except ValueError as error:
+        raise invalid_field("/member", str(error)) from None
+    if proof.pay_code is not None:
+        shown, reference = verify(proof.pay_code, runtime.keys.secret, machine_now())
+        if named not in {None, shown}:
+            raise ProofInvalid
+        return shown, "pay_code", reference
+    if proof.card is not None:
+        programme_id = write.caller.programme_id
+        owner = (
+            await card_proof(programme_id, proof.card.source, proof.card.token) if card_proof and programme_id else None
+        )
+        if owner is None or named not in {None, owner}:
+            raise ProofInvalid
+        return owner, "card", None
+    if named is None:
+        raise invalid_field("/member", "name the member that staff attest")
+    return named, "staff", None
+
+
+def _check(facts: asyncpg.Record, asked: NewRedemption, place_id: int | None) -> int:
+    """Return the points that are asked for; raises the refusals that need no ledger."""
+    if facts["account_id"] is None:
+        raise UnknownMember
+    if place_id is not None and not facts["own_place"]:
+        raise UnknownPlace
+    if facts["version"] is None:
+        raise ContractMissing(partner=facts["partner"])
+    if (asked.points is None) == (asked.amount_minor is None):
+        raise invalid_field("/points", "give either points or amount_minor with currency")
+    if asked.amount_minor is not None:
+        if not 0 < asked.amount_minor <= POINTS_MAXIMUM:
+            raise invalid_field("/amount_minor", "must be a positive whole number of minor units")
+        if asked.currency != facts["settlement_currency"]:
+            raise CurrencyMismatch(currency=asked.currency, programme_currency=facts["settlement_currency"])
+        face_value = Fraction(facts["face_value_num"], facts["face_value_den"])
+        # Rounded up: the till is never given more money's worth than points were burnt for.
+        return math.ceil(asked.amount_minor / face_value)
+    assert asked.points is not None  # noqa: S101  # one of the two was given
+    if not 0 < asked.points <= POINTS_MAXIMUM:
+        raise invalid_field("/points", "must be a positive whole number")
+    return asked.points
+
+
+async def end(
+    runtime: Runtime, write: Write, redemption: str, state: Literal["captured", "released"]
+) -> tuple[Redemption, bool]:
+    """Capture a redemption whole, or release it; returns (the redemption, whether it was answered before).
+
+    Raises UnknownRedemption, RedemptionNotOpen, IdempotencyKeyReused.
+    """
+    try:
+        account_id, hold_id = ids.private_record("red", redemption)
+    except ValueError:
+        raise UnknownRedemption from None
+    partner_id = write.caller.partner_id
+    assert partner_id is not None, "redemptions are ended by partners"  # noqa: S101  # the guard saw to it
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None)
+    kind = Capture if state == "captured" else Release
+    command = kind(
+        caller=write.caller.name, key=write.key, content_hash=write.content_hash, account_id=account_id,
+        unit_id=facts["unit_id"], occurred_at=facts["now"], partner_id=partner_id, hold_id=hold_id,
+    )  # fmt: skip
+    outcome = await runtime.ledger.post(facts["programme_id"], command)
+    if outcome.answer.get("code") == "unknown-account":
+        raise UnknownRedemption
+    require_posted(outcome)
+    return _redemption(facts, account_id, outcome, state), outcome.status == "replayed"
+
+
+async def _replayed(partner_id: int, answer: dict[str, Any]) -> Redemption:
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None)
+    return _redemption(facts, answer["account_id"], Outcome(status="replayed", answer=answer), "reserved")
+
+
+def _redemption(
+    facts: asyncpg.Record, account_id: int, outcome: Outcome, state: Literal["reserved", "captured", "released"]
+) -> Redemption:
+    effect: dict[str, Literal["held", "accepted", "released"]] = {
+        "reserved": "held", "captured": "accepted", "released": "released",
+    }  # fmt: skip
+    expires_at = outcome.answer.get("expires_at")
+    return Redemption(
+        redemption=ids.public_record("red", account_id, msgspec.convert(outcome.answer["hold_id"], model.UUID)),
+        state=state,
+        points=outcome.answer["points"],
+        balance=outcome.answer["balance"],
+        expires_at=msgspec.convert(expires_at, datetime).isoformat() if expires_at else None,
+        receipt=receipt(facts, account_id, outcome, effect[state]),
+    )

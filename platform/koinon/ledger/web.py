@@ -1,0 +1,62 @@
+"""Redemptions over HTTP."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, Router, post
+from litestar.params import Body, FromPath
+
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.ledger.proofs import AttestedHeadroom
+from koinon.ledger.redemptions import NewRedemption, Redemption, end, reserve
+from koinon.web.requests import answer, write_of
+
+encoder = msgspec.json.Encoder()
+headroom = AttestedHeadroom()
+
+
+@post(
+    "/redemptions",
+    guards=[require("redemptions:write")],
+    operation_id="reserveRedemption",
+    summary="Reserve points at a till",
+)
+async def reserve_redemption(
+    request: Request[Caller, Any, Any], data: Annotated[NewRedemption, Body()]
+) -> Response[bytes]:
+    """Reserve points, soonest expiry first over all issuers, on proof that the member is there."""
+    state = request.app.state
+    redemption, replayed = await reserve(state.runtime, headroom, state.card_proof, write_of(request, data), data)
+    return _answer(redemption, replayed=replayed)
+
+
+@post(
+    "/redemptions/{redemption:str}/captures",
+    guards=[require("redemptions:write")],
+    operation_id="captureRedemption",
+    summary="Burn what a redemption reserved",
+)
+async def capture_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
+    """Burn the reserved points, whole; the acceptor is owed for them from now on."""
+    captured, replayed = await end(request.app.state.runtime, write_of(request, None), redemption, "captured")
+    return _answer(captured, replayed=replayed)
+
+
+@post(
+    "/redemptions/{redemption:str}/releases",
+    guards=[require("redemptions:write")],
+    operation_id="releaseRedemption",
+    summary="Give back what a redemption reserved",
+)
+async def release_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
+    """Give the reserved points back to the member."""
+    released, replayed = await end(request.app.state.runtime, write_of(request, None), redemption, "released")
+    return _answer(released, replayed=replayed)
+
+
+def _answer(redemption: Redemption, *, replayed: bool) -> Response[bytes]:
+    return answer(encoder.encode(redemption), 201, replayed=replayed)
+
+
+router = Router("/v1", route_handlers=[reserve_redemption, capture_redemption, release_redemption], tags=["till"])
