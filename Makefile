@@ -59,7 +59,7 @@ lock: ## Pin every requirement anew, with hashes for all platforms
 	@mkdir -p requirements
 	@$(COMPILE) --upgrade --all-extras pyproject.toml --output-file requirements/dev.txt > /dev/null
 	@$(COMPILE) --constraints requirements/dev.txt pyproject.toml --output-file requirements/run.txt > /dev/null
-	@$(COMPILE) --constraints requirements/dev.txt --extra build pyproject.toml --output-file requirements/build.txt > /dev/null
+	@printf 'editables\nhatchling\n' | $(COMPILE) --constraints requirements/dev.txt - --output-file requirements/build.txt > /dev/null
 
 clean: ## Remove what the targets made (the database in ./var too)
 	@rm -rf .venv var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
