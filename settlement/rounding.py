@@ -1,0 +1,35 @@
+"""Bills cells cumulatively, so that no window's rounding is ever lost or kept, and spreads a bill over its entries."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from koinon.money import round_half_even, spread
+from settlement.model import Carried, Cell, Line, SettlementError
+
+
+def bill(cell: Cell, rate: Fraction, carried: Carried, points: int) -> Line:
+    """Return the line of a cell for a window's points.
+
+    The total since the start is rounded and what was billed before is taken off: the sum of all bills is never more
+    than half a minor unit from the exact total, however the points are split over windows.
+    """
+    total = round_half_even(rate * (carried.points + points))
+    return Line(
+        cell=cell,
+        rate=rate,
+        points_before=carried.points,
+        billed_before=carried.billed,
+        points=points,
+        amount=total - carried.billed,
+    )
+
+
+def spread_line(line: Line, points: Sequence[int]) -> tuple[int, ...]:
+    """Return minor units per entry of a line, summing to its amount, by largest remainder (see `koinon.money.spread`).
+
+    `points` holds each entry's points in the order of the partner's counters, reversals negative; of equal remainders
+    the earlier entry gets the unit. No entry is more than one minor unit from its exact share.
+    """
+    if sum(points) != line.points:
+        raise SettlementError(f"the entries come to {sum(points)} points and the line to {line.points}")
+    return spread(line.amount, [line.rate * each for each in points])
