@@ -1,0 +1,4 @@
+-- What the application's role may do with persons: add; a consent is never changed, its withdrawal is added beside it.
+
+GRANT USAGE ON SCHEMA members TO koinon_app;
+GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA members TO koinon_app;

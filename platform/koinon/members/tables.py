@@ -1,0 +1,60 @@
+"""Members, contacts and consents as Piccolo sees them (back office; the schema is SQL)."""
+
+from piccolo.columns import UUID, BigInt, Bytea, Text, Timestamptz
+from piccolo.table import Table
+
+from koinon.database.engine import DB
+
+
+class Member(Table, tablename="member", schema="members", db=DB):
+    """A person of a programme, with the account that holds their points."""
+
+    member_id = BigInt(primary_key=True, default=None)
+    programme_id = BigInt(default=None)
+    account_id = BigInt(default=None)
+    email = Text(null=True, default=None)
+    phone = Text(null=True, default=None)
+    name = Text(null=True, default=None)
+    locale = Text(null=True, default=None)
+    enrolled_by = BigInt(default=None)
+    enrolled_at = Timestamptz(default=None)
+    recorded_at = Timestamptz()
+
+
+class Contact(Table, tablename="contact", schema="members", db=DB):
+    """What one member of a programme is reached at; its key in the database is (value, programme_id)."""
+
+    value = Text(primary_key=True, default=None)
+    programme_id = BigInt(default=None)
+    kind = Text(default=None)
+    member_id = BigInt(default=None)
+
+
+class ConsentText(Table, tablename="consent_text", schema="members", db=DB):
+    """The words that members consented to, once each."""
+
+    text_sha256 = Bytea(primary_key=True, default=None)
+    body = Text(default=None)
+
+
+class Consent(Table, tablename="consent", schema="members", db=DB):
+    """A member's consent for one partner and purpose; its key in the database is (member_id, receipt_id)."""
+
+    member_id = BigInt(primary_key=True, default=None)
+    receipt_id = UUID(default=None)
+    partner_id = BigInt(default=None)
+    purpose = Text(default=None)
+    text_sha256 = Bytea(default=None)
+    locale = Text(default=None)
+    channel = Text(null=True, default=None)
+    given_at = Timestamptz(default=None)
+    recorded_at = Timestamptz()
+
+
+class ConsentWithdrawal(Table, tablename="consent_withdrawal", schema="members", db=DB):
+    """The end of a consent; its key in the database is (member_id, receipt_id)."""
+
+    member_id = BigInt(primary_key=True, default=None)
+    receipt_id = UUID(default=None)
+    withdrawn_at = Timestamptz(default=None)
+    recorded_at = Timestamptz()
