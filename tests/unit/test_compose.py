@@ -110,7 +110,7 @@ def test_what_runs_on_is_watched_and_restarted() -> None:
 
 
 def test_the_image_is_watched_where_the_web_answers() -> None:
-    """The image's health check and the web service's ask the same address, which the settings of the image listen on."""
+    """The health checks of the image and of the web service ask the address that the image listens on."""
     address = "http://127.0.0.1:8700/health"
 
     assert address in DOCKERFILE.partition("HEALTHCHECK")[2]
