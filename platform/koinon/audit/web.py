@@ -1,0 +1,53 @@
+"""The log over HTTP: what anyone may read (C2SP tlog-tiles). It shows nobody's business."""
+
+from litestar import Response, Router, get
+from litestar.params import FromPath
+
+from koinon.audit.stored import statements
+from koinon.audit.tiles import TILE_WIDTH, pack_entries, parse_tile_path
+from koinon.audit.tree import HASH_BYTES
+from koinon.database import pool
+from koinon.problems import NotFound
+
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-cache"}
+
+
+class UnknownTile(NotFound):
+    """The path is not a tile's, or the log is not that large yet."""
+
+    code = "unknown-tile"
+    title = "There is no such tile"
+
+
+@get("/checkpoint", opt={"public": True}, operation_id="logCheckpoint", summary="The log's signed checkpoint")
+async def checkpoint() -> Response[str]:
+    """Return the last signed checkpoint, a C2SP signed note; its leaves are all to be had."""
+    state = await pool().fetchrow(statements["log_state"])
+    if state["note"] is None:
+        raise NotFound("nothing was signed yet")
+    return Response(state["note"], media_type="text/plain; charset=utf-8", headers=FRESH)
+
+
+@get("/tile/{path:path}", opt={"public": True}, operation_id="logTile", summary="A tile of the log")
+async def tile(path: FromPath[str]) -> Response[bytes]:
+    """Return a tile of hashes, or of entries (`entries/…`), whole or partial (`….p/W`)."""
+    try:
+        address = parse_tile_path("tile/" + str(path).lstrip("/"))
+    except ValueError:
+        raise UnknownTile from None
+    state = await pool().fetchrow(statements["log_state"])
+    count = state["signed_size"] >> (8 * (address.level or 0))
+    if address.index * TILE_WIDTH + address.width > count:
+        raise UnknownTile
+    if address.level is None:
+        first = address.index * TILE_WIDTH
+        rows = await pool().fetch(statements["entries"], first, first + address.width)
+        data = pack_entries(row["leaf"] for row in rows)
+    else:
+        hashes = await pool().fetchval(statements["tile"], address.level, address.index)
+        data = hashes[: address.width * HASH_BYTES]
+    return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
+
+
+router = Router("/log", route_handlers=[checkpoint, tile], tags=["log"])
