@@ -1,11 +1,14 @@
 """The walls of the house: `platform/` is a source root beside the standard library's module of that name."""
 
+import ast
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +42,29 @@ def test_platform_is_the_standard_library_from_the_root() -> None:
     file, version = answer.stdout.split()
     assert Path(file).resolve() == STANDARD_LIBRARY / "platform.py"
     assert version == platform.python_version()
+
+
+def imported_parts(*folders: str) -> set[str]:
+    """Return the names, as they are installed, of the parts that folders import and that are not of this house."""
+    distributions = packages_distributions()
+    parts = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            parts |= {part for name in names for part in distributions.get(name.partition(".")[0], ())}
+    return {part.lower().replace("_", "-") for part in parts} - {"koinon"}
+
+
+def test_what_runs_imports_what_is_declared() -> None:
+    """The packages import exactly the dependencies of pyproject.toml: none by luck, none installed for nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[\[<>=~! ;]", part)[0] for part in project["dependencies"]}
+
+    assert imported_parts("platform", "partners", "offers", "settlement") == declared
 
 
 def test_no_module_is_called_by_what_it_is_not() -> None:

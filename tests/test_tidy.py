@@ -154,7 +154,7 @@ def test_every_exception_in_the_code_has_its_reason() -> None:
     """Each `noqa` and `type: ignore` names its rule and is followed by a reason, as in `# noqa: S108  # why`."""
     exception = re.compile(r"#\s*(?:noqa|type:\s*ignore|ruff:\s*noqa|mypy:)(?P<rest>.*)")
     explained = re.compile(
-        r"(?:: ?[A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*|\[[a-z-]+(?:, ?[a-z-]+)*\])(?:\s+#|\s+[-\u2013:])?\s*\w.{4,}"
+        r"(?:: ?[A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*|\[[a-z-]+(?:, ?[a-z-]+)*\])(?:\s+#|\s+[-\u2013:])?\s*\w.{2,}"
     )
     bare = [
         f"{name_of(path)}:{number} {found[0]}"
