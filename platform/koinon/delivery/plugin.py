@@ -1,7 +1,14 @@
-"""What this package adds to the application."""
+"""What delivery adds to the application."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from koinon.context import Context
 
 
 class Delivery(Context):
     """Mail, plugged into the application."""
+
+    def functions(self) -> Sequence[Path]:
+        """Return the grants of the schema."""
+        return [Path(__file__).with_name("functions.sql")]

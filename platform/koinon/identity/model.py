@@ -1,10 +1,16 @@
 """Who is calling, and what they may."""
 
-from typing import Literal
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
 CallerKind = Literal["operator", "partner", "member", "source"]
+ClientKind = Literal["operator", "partner"]
+Role = Literal["owner", "marketing", "finance", "developer", "support", "operator"]
+SessionKind = Literal["member", "staff"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,6 +18,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the scope of idempotency: a partner (`par_…`), a member of the operator's staff (`stf_…`), a member
     (`mem_…`) or a source (`src_…`), whichever key or session they used. `scopes` is what the key or role grants.
+    `session_id` is set for a browser that signed in.
     """
 
     kind: CallerKind
@@ -26,16 +33,113 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OPERATOR_SCOPES = frozenset(
-    {"programmes:write", "partners:write", "places:write", "sources:write", "settlement:approve", "settlement:operate",
-     "settlement:read", "offers:read"}
+    {
+        "programmes:write",
+        "partners:write",
+        "keys:write",
+        "places:write",
+        "sources:write",
+        "settlement:approve",
+        "settlement:operate",
+        "settlement:read",
+        "offers:read",
+    }
 )
 """What an operator's staff may do; partners' business calls are not among them."""
 
 PARTNER_SCOPES = frozenset(
-    {"members:write", "earnings:write", "redemptions:write", "reversals:write", "offers:write", "offers:read",
-     "settlement:read"}
+    {
+        "members:write",
+        "earnings:write",
+        "redemptions:write",
+        "reversals:write",
+        "offers:write",
+        "offers:read",
+        "settlement:read",
+    }
 )
 """What a partner's key may be granted."""
 
 MEMBER_SCOPES = frozenset({"me:read", "me:write"})
 """What a member's session may do."""
+
+SOURCE_SCOPES = frozenset({"cards:write", "feeds:write"})
+"""What a processor's signature may do."""
+
+ROLE_SCOPES: Mapping[Role, frozenset[str]] = {
+    "operator": OPERATOR_SCOPES,
+    "owner": PARTNER_SCOPES | {"keys:write"},
+    "marketing": frozenset({"offers:read", "offers:write"}),
+    "finance": frozenset({"settlement:read"}),
+    "developer": frozenset({"keys:write", "offers:read"}),
+    "support": frozenset({"offers:read"}),
+}
+"""What each role of staff may do in a browser."""
+
+KIND_SCOPES: Mapping[ClientKind, frozenset[str]] = {"operator": OPERATOR_SCOPES, "partner": PARTNER_SCOPES}
+"""What a client of a kind may be granted at most."""
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """A system that calls with a key of its own: an operator's (of one member of staff) or a partner's."""
+
+    client_id: int
+    kind: ClientKind
+    name: str
+    public_jwk: dict[str, str]
+    scopes: frozenset[str]
+    staff_id: int | None = None
+    partner_id: int | None = None
+    programme_id: int | None = None
+    revoked: bool = False
+
+
+class KeyUnusable(ValueError):
+    """A public key is not one that a client may have; the message says why."""
+
+
+def scopes_of(roles: Iterable[Role]) -> frozenset[str]:
+    """Return what somebody with these roles may do."""
+    return frozenset().union(*(ROLE_SCOPES[role] for role in roles))
+
+
+def decode_base64url(text: str) -> bytes:
+    """Return the bytes behind base64url without padding (RFC 7515 §2); raises ValueError."""
+    if not text.isascii() or "=" in text or "+" in text or "/" in text:
+        raise ValueError("not base64url without padding")
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def encode_base64url(data: bytes) -> str:
+    """Return base64url without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def public_jwk(key: bytes) -> dict[str, str]:
+    """Return the JWK of a raw Ed25519 public key (RFC 8037)."""
+    return {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(key)}
+
+
+def checked_jwk(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the members of a public Ed25519 JWK that make the key (RFC 8037); raises KeyUnusable.
+
+    A private key is refused: whoever sent it has to make a new one.
+    """
+    if "d" in given:
+        raise KeyUnusable("this is a private key, which nobody but its owner may know: make a new pair")
+    if given.get("kty") != "OKP" or given.get("crv") != "Ed25519":
+        raise KeyUnusable("the key must be an Ed25519 public key: kty OKP, crv Ed25519")
+    coordinate = given.get("x")
+    try:
+        raw = decode_base64url(coordinate) if isinstance(coordinate, str) else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise KeyUnusable("x must be 32 bytes in base64url without padding")
+    return public_jwk(raw)
+
+
+def thumbprint(jwk: Mapping[str, str]) -> str:
+    """Return the thumbprint of an Ed25519 JWK (RFC 7638, RFC 8037 appendix A.3): its key id."""
+    members = {name: jwk[name] for name in ("crv", "kty", "x")}
+    return encode_base64url(hashlib.sha256(msgspec.json.encode(members, order="sorted")).digest())

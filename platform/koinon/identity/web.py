@@ -1,0 +1,90 @@
+"""Tokens for systems, and the key that anyone verifies them with."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.params import URLEncodedBody
+
+from koinon.clock import machine_now
+from koinon.database import transaction
+from koinon.identity.access_tokens import TOKEN_SECONDS, AccessTokens
+from koinon.identity.client_assertions import (
+    ASSERTION_TYPE,
+    GRANT_TYPE,
+    TokenRequestInvalid,
+    UnsupportedGrantType,
+    authenticate,
+    granted,
+)
+
+TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
+KEYS_FRESH_SECONDS = 300
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A token request of a client (RFC 6749 §4.4 with RFC 7523 §2.2); unknown parameters are ignored."""
+
+    grant_type: str | None = None
+    client_assertion_type: str | None = None
+    client_assertion: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token (RFC 6749 §5.1)."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+    token_type: str = "Bearer"  # noqa: S105  # a kind of token, not a secret
+
+
+@post(
+    TOKEN_PATH,
+    opt={"public": True},
+    status_code=200,
+    operation_id="issueAccessToken",
+    tags=["identity"],
+    summary="Exchange a signed client assertion for an access token",
+)
+async def issue_access_token(
+    request: Request[Any, Any, Any], data: URLEncodedBody[TokenRequest]
+) -> Response[TokenAnswer]:
+    """Exchange a client assertion (`private_key_jwt`, EdDSA) for an access token of ten minutes.
+
+    The assertion's `iss` and `sub` are the client id, `aud` is this address or this server's, `exp` is at most five
+    minutes ahead, and `jti` is new. Refusals carry `error` as RFC 6749 §5.2 says.
+    """
+    if data.grant_type != GRANT_TYPE:
+        raise UnsupportedGrantType("grant_type must be client_credentials")
+    if data.client_assertion_type != ASSERTION_TYPE or not data.client_assertion:
+        raise TokenRequestInvalid(f"client_assertion is needed, and client_assertion_type must be {ASSERTION_TYPE}")
+    base = request.app.state.runtime.settings.base_url
+    now = machine_now()
+    async with transaction() as connection:
+        client = await authenticate(connection, data.client_assertion, frozenset({base, base + TOKEN_PATH}), now)
+    scopes = granted(client, data.scope)
+    tokens: AccessTokens = request.app.state.tokens
+    answer = TokenAnswer(
+        access_token=tokens.issue(client, scopes, now), expires_in=TOKEN_SECONDS, scope=" ".join(sorted(scopes))
+    )
+    return Response(answer, headers={"Cache-Control": "no-store"})
+
+
+@get(
+    "/.well-known/jwks.json",
+    opt={"public": True},
+    operation_id="readKeySet",
+    tags=["identity"],
+    summary="The key that access tokens are signed with",
+    sync_to_thread=False,
+)
+def key_set(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    """Return the public key of access tokens as a JWK set (RFC 7517); its id is its thumbprint (RFC 7638)."""
+    tokens: AccessTokens = request.app.state.tokens
+    return Response(tokens.jwks(), headers={"Cache-Control": f"public, max-age={KEYS_FRESH_SECONDS}"})
+
+
+router = Router("/", route_handlers=[issue_access_token, key_set])
