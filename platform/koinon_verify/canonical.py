@@ -1,0 +1,147 @@
+"""Canonical JSON (RFC 8785) as bundles hold it, text under ASCII keys, and the reading of its fields."""
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from koinon_verify.problems import Refused
+
+DEPTH_MAX = 8
+HASH_BYTES = 32
+
+_WHOLE = re.compile(r"(?:0|-?[1-9][0-9]{0,30})")
+_RATIO = re.compile(r"(0|-?[1-9][0-9]{0,30})(?:/([1-9][0-9]{0,30}))?")
+
+Fields = Mapping[str, Any]
+
+
+def write_canonical(value: Any) -> bytes:
+    """Write canonical JSON of text, lists and objects with ASCII keys."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode()
+
+
+def read_canonical(raw: bytes) -> Fields:
+    """Read one object, whose bytes must be exactly those that writing it again gives."""
+    try:
+        value = json.loads(
+            raw.decode(),
+            object_pairs_hook=_object,
+            parse_int=_refuse,
+            parse_float=_refuse,
+            parse_constant=_refuse,
+        )
+        _check(value, DEPTH_MAX)
+        again = write_canonical(value)
+    except (ValueError, RecursionError) as error:
+        raise Refused("not-canonical", "not canonical JSON of text values under ASCII keys") from error
+    if not isinstance(value, dict) or again != raw:
+        raise Refused("not-canonical", "not the canonical spelling of one JSON object")
+    return value
+
+
+def check_fields(value: Any, names: set[str], optional: frozenset[str] = frozenset()) -> Fields:
+    """Return an object that has exactly these fields, and maybe the optional ones."""
+    if not isinstance(value, dict):
+        raise Refused("field-wrong", "an object is needed here")
+    missing, strange = names - value.keys(), value.keys() - names - optional
+    if missing or strange:
+        what = [f"{name} is missing" for name in sorted(missing)] + [f"{name} is unknown" for name in sorted(strange)]
+        raise Refused("field-wrong", "; ".join(what))
+    return value
+
+
+def text_of(fields: Fields, name: str) -> str:
+    """Return a field that is text."""
+    value = fields[name]
+    if not isinstance(value, str):
+        raise Refused("field-wrong", f"{name} is not text")
+    return value
+
+
+def whole_of(fields: Fields, name: str, minimum: int | None = None) -> int:
+    """Return a field that is a whole number in plain decimal, not below a minimum."""
+    text = text_of(fields, name)
+    if not _WHOLE.fullmatch(text):
+        raise Refused("field-wrong", f"{name} is not a whole number in plain decimal")
+    number = int(text)
+    if minimum is not None and number < minimum:
+        raise Refused("field-wrong", f"{name} is below {minimum}")
+    return number
+
+
+def ratio_of(fields: Fields, name: str) -> Fraction:
+    """Return a field that is a ratio, `n` or `n/d` in lowest terms."""
+    match = _RATIO.fullmatch(text_of(fields, name))
+    if match is None:
+        raise Refused("field-wrong", f"{name} is not a ratio n or n/d")
+    ratio = Fraction(int(match[1]), int(match[2] or 1))
+    if str(ratio) != match[0]:
+        raise Refused("field-wrong", f"{name} is not in lowest terms")
+    return ratio
+
+
+def bytes_of(fields: Fields, name: str) -> bytes:
+    """Return a field that is 32 bytes in base64url without padding."""
+    return unbase64url(text_of(fields, name), name)
+
+
+def hashes_of(fields: Fields, name: str) -> list[bytes]:
+    """Return a field that is a list of hashes."""
+    value = fields[name]
+    if not isinstance(value, list):
+        raise Refused("field-wrong", f"{name} is not a list")
+    return [unbase64url(item, name) for item in value]
+
+
+def objects_of(fields: Fields, name: str) -> list[Any]:
+    """Return a field that is a list, of whatever."""
+    value = fields[name]
+    if not isinstance(value, list):
+        raise Refused("field-wrong", f"{name} is not a list")
+    return value
+
+
+def base64url(data: bytes) -> str:
+    """Write bytes as base64url without padding."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unbase64url(text: Any, name: str) -> bytes:
+    """Read 32 bytes in their one spelling as base64url without padding."""
+    try:
+        data = urlsafe_b64decode(text + "=")
+    except (ValueError, TypeError):
+        data = b""
+    if len(data) != HASH_BYTES or base64url(data) != text:
+        raise Refused("field-wrong", f"{name} is not 32 bytes in base64url")
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"a bare {text} is no text")
+
+
+def _check(value: Any, depth: int) -> None:
+    if isinstance(value, str):
+        return
+    if depth == 0 or not isinstance(value, dict | list):
+        raise ValueError("a value is no text, or nested too deep")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not key.isascii():
+                raise ValueError("a key is not ASCII")
+            _check(item, depth - 1)
+    else:
+        for item in value:
+            _check(item, depth - 1)

@@ -1,0 +1,262 @@
+"""Each type of line by itself: its shape, what opens which commitment, and the proof to the checkpoint."""
+
+import re
+from collections.abc import Callable
+from hashlib import sha256
+
+from koinon_verify.canonical import (
+    Fields,
+    base64url,
+    bytes_of,
+    check_fields,
+    hashes_of,
+    objects_of,
+    ratio_of,
+    read_canonical,
+    text_of,
+    unbase64url,
+    whole_of,
+    write_canonical,
+)
+from koinon_verify.merkle import leaf_hash, verify_inclusion
+from koinon_verify.notes import Checkpoint, Key, open_checkpoint, read_key
+from koinon_verify.problems import Refused
+from koinon_verify.records import (
+    EFFECTS,
+    MONEY_EFFECTS,
+    Contract,
+    Entry,
+    Head,
+    Identity,
+    Seal,
+    Statement,
+    StatementLine,
+)
+
+VERSION = "1"
+
+_HEAD = {"type", "v", "programme", "partner", "window", "origin", "key"}
+_CONTRACT = {
+    *("type", "partner", "version", "price", "fee", "issue_share", "honour", "currency", "effective_from"),
+}
+_ENTRY = {"type", "index", "leaf", "slot", "salt", "content", "proof"}
+_EFFECT = {
+    *("at", "counter", "effect", "journal", "partner", "points", "programme", "unit", "version", "window"),
+}
+_PIECE = {"journal", "piece", "points", "programme", "unit", "window"}
+_COMMITTED = {"type", "index", "leaf", "salt", "root_index", "root_size", "root_proof", "proof"}
+_SEAL = {*MONEY_EFFECTS, "counter", "outstanding", "partner", "programme", "window"}
+_STATEMENT = {
+    *("v", "type", "programme", "partner", "window", "business_date", "currency", "exponent"),
+    *("points", "contracts", "lines", "pays", "receives", "net"),
+}
+_LINE = {
+    *("leg", "debtor", "creditor", "version", "rate", "points_before", "billed_before", "points", "amount"),
+}
+_JOURNAL_LEAF = {"at", "kind", "type", "v"}
+_WINDOW_LEAF = {"at", "programme", "root", "type", "v", "window"}
+_SLOT = re.compile(r"[cs](?:0|[1-9][0-9]{0,5})")
+
+
+def read_head(fields: Fields) -> Head:
+    """Read the first line; its key's name must be the log's origin."""
+    check_fields(fields, _HEAD)
+    _check_version(fields)
+    key, origin = read_key(text_of(fields, "key")), text_of(fields, "origin")
+    if key.name != origin:
+        raise Refused("origin-mismatch", f"the origin is {origin}, and the key's name {key.name}")
+    return Head(_identity(fields), origin, key)
+
+
+def read_checkpoint(fields: Fields, key: Key) -> Checkpoint:
+    """Read the second line; the log's key must have signed it."""
+    check_fields(fields, {"type", "note"})
+    checkpoint = open_checkpoint(text_of(fields, "note"), key)
+    if checkpoint.origin != key.name:
+        raise Refused("origin-mismatch", f"the checkpoint is of {checkpoint.origin}, and the key of {key.name}")
+    return checkpoint
+
+
+def read_contract(fields: Fields, raw: bytes, line: int) -> Contract:
+    """Read a contract version from its line's bytes without the newline."""
+    check_fields(fields, _CONTRACT)
+    text_of(fields, "effective_from")
+    contract = Contract(
+        line=line,
+        partner=text_of(fields, "partner"),
+        version=whole_of(fields, "version", 1),
+        price=ratio_of(fields, "price"),
+        fee=ratio_of(fields, "fee"),
+        issue_share=ratio_of(fields, "issue_share"),
+        honour=ratio_of(fields, "honour"),
+        currency=text_of(fields, "currency"),
+        digest=sha256(raw).hexdigest(),
+    )
+    if not 0 <= contract.issue_share <= 1:
+        raise Refused("field-wrong", "issue_share is not between 0 and 1")
+    return contract
+
+
+def read_entry(fields: Fields, checkpoint: Checkpoint | None, line: int) -> Entry:
+    """Read an entry: its content opens the partner's slot of a journal leaf that the checkpoint covers."""
+    check_fields(fields, _ENTRY, frozenset({"shared"}))
+    leaf = _read_leaf(fields, "journal")
+    content = check_fields(fields["content"], _EFFECT, frozenset({"shared"}))
+    slot = _open_slot(leaf, fields, "c")
+    index = _check_included(fields, checkpoint)
+    text_of(content, "at")
+    effect = text_of(content, "effect")
+    if effect not in EFFECTS:
+        raise Refused("field-wrong", f"effect is none of {', '.join(sorted(EFFECTS))}")
+    return Entry(
+        line=line,
+        index=index,
+        slot=slot,
+        identity=_identity(content),
+        counter=whole_of(content, "counter", 1),
+        effect=effect,
+        journal=text_of(content, "journal"),
+        points=whole_of(content, "points"),
+        unit=text_of(content, "unit"),
+        version=whole_of(content, "version", 1),
+        shared_slot=_check_shared(leaf, fields, content),
+    )
+
+
+def read_seal(fields: Fields, checkpoint: Checkpoint | None, line: int) -> Seal:
+    """Read the seal: the partner's content stands under the root of a seal leaf that the checkpoint covers."""
+    check_fields(fields, _COMMITTED | {"content"})
+    content = check_fields(fields["content"], _SEAL)
+    _check_committed(fields, content, "seal")
+    return Seal(
+        line=line,
+        index=_check_included(fields, checkpoint),
+        identity=_identity(content),
+        counter=whole_of(content, "counter", 0),
+        points={effect: whole_of(content, effect) for effect in MONEY_EFFECTS},
+        outstanding=whole_of(content, "outstanding"),
+    )
+
+
+def read_statement(fields: Fields, checkpoint: Checkpoint | None, line: int) -> Statement:
+    """Read the statement: it stands under the root of a run leaf that the checkpoint covers."""
+    check_fields(fields, _COMMITTED | {"statement"})
+    statement = check_fields(fields["statement"], _STATEMENT)
+    _check_committed(fields, statement, "run")
+    _check_included(fields, checkpoint)
+    _check_version(statement)
+    if statement["type"] != "statement":
+        raise Refused("field-wrong", "the statement's type is not statement")
+    points = check_fields(statement["points"], set(MONEY_EFFECTS))
+    references = [check_fields(item, {"version", "sha256"}) for item in objects_of(statement, "contracts")]
+    contracts = {whole_of(item, "version", 1): text_of(item, "sha256") for item in references}
+    if len(contracts) != len(references):
+        raise Refused("field-wrong", "the statement names a contract version twice")
+    return Statement(
+        line=line,
+        identity=_identity(statement),
+        business_date=text_of(statement, "business_date"),
+        currency=text_of(statement, "currency"),
+        exponent=whole_of(statement, "exponent", 0),
+        points={effect: whole_of(points, effect) for effect in MONEY_EFFECTS},
+        contracts=contracts,
+        lines=[_read_statement_line(item) for item in objects_of(statement, "lines")],
+        pays=whole_of(statement, "pays"),
+        receives=whole_of(statement, "receives"),
+        net=whole_of(statement, "net"),
+    )
+
+
+def _read_statement_line(value: object) -> StatementLine:
+    fields = check_fields(value, _LINE)
+    return StatementLine(
+        leg=text_of(fields, "leg"),
+        debtor=text_of(fields, "debtor"),
+        creditor=text_of(fields, "creditor"),
+        version=whole_of(fields, "version", 1),
+        rate=ratio_of(fields, "rate"),
+        points_before=whole_of(fields, "points_before"),
+        billed_before=whole_of(fields, "billed_before"),
+        points=whole_of(fields, "points"),
+        amount=whole_of(fields, "amount"),
+    )
+
+
+def _identity(fields: Fields) -> Identity:
+    return Identity(text_of(fields, "partner"), text_of(fields, "programme"), whole_of(fields, "window", 0))
+
+
+def _check_version(fields: Fields) -> None:
+    if fields["v"] != VERSION:
+        raise Refused("field-wrong", f"v is not {VERSION}: this verifier does not know the format")
+
+
+def _read_leaf(fields: Fields, kind: str) -> Fields:
+    try:
+        leaf = read_canonical(text_of(fields, "leaf").encode())
+    except Refused as refused:
+        raise Refused("leaf-malformed", "the leaf is not canonical JSON") from refused
+    slots = {key for key in leaf if _SLOT.fullmatch(key)} if kind == "journal" else set()
+    if leaf.keys() != (_JOURNAL_LEAF if kind == "journal" else _WINDOW_LEAF) | slots:
+        raise Refused("leaf-malformed", f"the leaf has not the fields of a {kind} leaf")
+    if leaf["type"] != kind or leaf["v"] != VERSION or not all(isinstance(item, str) for item in leaf.values()):
+        raise Refused("leaf-malformed", f"the leaf is not a {kind} leaf of version {VERSION}")
+    return leaf
+
+
+def _check_included(fields: Fields, checkpoint: Checkpoint | None) -> int:
+    index, proof = whole_of(fields, "index", 0), hashes_of(fields, "proof")
+    if checkpoint is None:  # the checkpoint's own line has been refused: there is nothing to lead to
+        return index
+    leaf = leaf_hash(text_of(fields, "leaf").encode())
+    if not verify_inclusion(index, checkpoint.size, leaf, proof, checkpoint.root):
+        raise Refused("not-included", f"the proof does not show this leaf at {index} of {checkpoint.size}")
+    return index
+
+
+def _open_slot(leaf: Fields, opening: Fields, letter: str) -> str:
+    slot = text_of(opening, "slot")
+    if not _SLOT.fullmatch(slot) or slot[0] != letter or slot not in leaf:
+        raise Refused("field-wrong", f"slot {slot} is not one of the leaf's {letter} slots")
+    if leaf[slot] != base64url(_commitment(opening, "content")):
+        raise Refused("commitment-mismatch", f"the content does not open slot {slot} of the leaf")
+    return slot
+
+
+def _commitment(opening: Fields, content: str) -> bytes:
+    return sha256(bytes_of(opening, "salt") + write_canonical(opening[content])).digest()
+
+
+def _check_shared(leaf: Fields, fields: Fields, content: Fields) -> str | None:
+    if ("shared" in fields) != ("shared" in content):
+        raise Refused("shared-mismatch", "the content and the line do not both have a shared piece")
+    if "shared" not in fields:
+        return None
+    opening = check_fields(fields["shared"], {"slot", "salt", "content"})
+    piece = check_fields(opening["content"], _PIECE)
+    slot = _open_slot(leaf, opening, "s")
+    whole_of(piece, "piece", 0)
+    checks: dict[str, Callable[[], bool]] = {
+        "commitment": lambda: content["shared"] == leaf[slot],
+        "points": lambda: whole_of(piece, "points", 0) == abs(whole_of(content, "points")),
+        **{name: _same(piece, content, name) for name in ("journal", "programme", "unit", "window")},
+    }
+    for name, holds in checks.items():
+        if not holds():
+            raise Refused("shared-mismatch", f"the shared piece and the content differ in {name}")
+    return slot
+
+
+def _same(piece: Fields, content: Fields, name: str) -> Callable[[], bool]:
+    return lambda: text_of(piece, name) == content[name]
+
+
+def _check_committed(fields: Fields, content: Fields, kind: str) -> None:
+    leaf = _read_leaf(fields, kind)
+    root = unbase64url(leaf["root"], "the leaf's root")
+    item = leaf_hash(_commitment(fields, "content" if kind == "seal" else "statement"))
+    index, size = whole_of(fields, "root_index", 0), whole_of(fields, "root_size", 1)
+    if not verify_inclusion(index, size, item, hashes_of(fields, "root_proof"), root):
+        raise Refused("commitment-mismatch", f"the content does not stand under the root of the {kind} leaf")
+    if (leaf["programme"], leaf["window"]) != (content["programme"], content["window"]):
+        raise Refused("identity-mismatch", f"the {kind} leaf is of another programme or window than its content")

@@ -1,0 +1,59 @@
+"""Puts the checks of a bundle together."""
+
+from pathlib import Path
+
+from koinon_verify.figures import check_figures
+from koinon_verify.notes import Key, read_key
+from koinon_verify.previous import NO_CONSISTENCY_PROOF, check_previous
+from koinon_verify.problems import Problems, Refused
+from koinon_verify.reading import Reader
+from koinon_verify.receipts import match_receipts
+from koinon_verify.records import Bundle
+from koinon_verify.report import Report
+
+
+def verify_bundle(
+    path: str | Path,
+    receipts: str | Path | None = None,
+    previous: str | Path | None = None,
+    key: str | None = None,
+) -> Report:
+    """Verify a partner's bundle, with no network and no database.
+
+    `receipts` names a file of the receipts that the partner's own calls returned; `previous` an earlier bundle
+    that this one must follow on from; `key` is the log's key as the operator publishes it. Nothing is raised:
+    what is wrong stands in the report, the first problem of each line.
+    """
+    problems = Problems()
+    pinned = _read_pinned(key, problems)
+    bundle = _check_alone(str(path), pinned, problems)
+    notes = [] if pinned else ["the log's key is trusted from the bundle; the operator publishes it"]
+    matched = None
+    if receipts is not None and bundle.identity is not None:
+        matched = match_receipts(str(receipts), bundle, bundle.identity, problems)
+    if previous is not None:
+        before = _check_alone(str(previous), pinned, problems)
+        check_previous(bundle, before, problems)
+        notes.append(NO_CONSISTENCY_PROOF)
+    return Report(
+        bundle=bundle,
+        problems=problems.sorted(),
+        pinned=pinned is not None,
+        receipts=matched,
+        previous=None if previous is None else str(previous),
+        notes=notes,
+    )
+
+
+def _read_pinned(key: str | None, problems: Problems) -> Key | None:
+    try:
+        return None if key is None else read_key(key)
+    except Refused as refused:
+        problems.add("--key", None, refused)
+        return None
+
+
+def _check_alone(file: str, pinned: Key | None, problems: Problems) -> Bundle:
+    bundle = Reader(file, problems, pinned).read()
+    check_figures(bundle, problems)
+    return bundle
