@@ -34,7 +34,7 @@ def private(prefix: str, text: str) -> int:
 
     Raises ValueError when the prefix, the length or a symbol is wrong.
     """
-    return int.from_bytes(_decode(prefix, text, ENTITY_BYTES), "big")
+    return _entity(_decode(prefix, text, ENTITY_BYTES))
 
 
 def public_record(prefix: str, account_id: int, record_id: uuid.UUID) -> str:
@@ -48,7 +48,15 @@ def private_record(prefix: str, text: str) -> tuple[int, uuid.UUID]:
     Raises ValueError when the prefix, the length or a symbol is wrong.
     """
     data = _decode(prefix, text, ENTITY_BYTES + RECORD_BYTES)
-    return int.from_bytes(data[:ENTITY_BYTES], "big"), uuid.UUID(bytes=data[ENTITY_BYTES:])
+    return _entity(data[:ENTITY_BYTES]), uuid.UUID(bytes=data[ENTITY_BYTES:])
+
+
+def _entity(data: bytes) -> int:
+    """Return an entity id; what no bigint column holds was never given out."""
+    if data[0] & 0x80:
+        message = "the identifier is out of range"
+        raise ValueError(message)
+    return int.from_bytes(data, "big")
 
 
 def _encode(data: bytes) -> str:

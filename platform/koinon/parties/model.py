@@ -32,6 +32,14 @@ class TermsError(ValueError):
         self.field = field
 
 
+class UncoveredError(TermsError):
+    """The terms are in range, but the partner's own honour rate is above its own price less fee; `terms` holds them."""
+
+    def __init__(self, terms: "Terms") -> None:
+        super().__init__("honour", "a partner's honour rate is at most its own price less fee")
+        self.terms = terms
+
+
 class Terms(Struct, frozen=True, kw_only=True):
     """The rates of one contract version.
 
@@ -136,7 +144,7 @@ def check_terms(terms: Terms) -> None:
     if terms.issue_share.denominator > MAXIMUM_PARTS:
         raise TermsError("issue_share", f"the share has at most six decimals, or a denominator up to {MAXIMUM_PARTS}")
     if terms.honour > terms.funding:
-        raise TermsError("honour", "a partner's honour rate is at most its own price less fee")
+        raise UncoveredError(terms)
 
 
 def coverage_gap(candidate: Contract, standing: Iterable[Contract]) -> CoverageGap | None:

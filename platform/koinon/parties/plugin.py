@@ -1,7 +1,15 @@
-"""What this package adds to the application."""
+"""What programmes, partners and contracts add to the application."""
+
+from litestar.config.app import AppConfig
 
 from koinon.context import Context
+from koinon.parties.web import router
 
 
 class Parties(Context):
     """Programmes, partners and contracts, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes."""
+        app_config.route_handlers.append(router)
+        return app_config

@@ -1,0 +1,87 @@
+"""A partner's keys: which of its systems may call, with which public key and scopes."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.database import Connection
+from koinon.fields import Line
+from koinon.identity.operations import UnknownClient, register_client, revoke_client
+from koinon.parties.operations import partner_row, statements
+from koinon.problems import Refused
+from koinon.web.cursors import Page, page_of
+
+
+class OperatorHasNoKeys(Refused):
+    """The operator's own partner does no business calls; the operator's clients belong to its staff."""
+
+    code = "operator-has-no-keys"
+    title = "The operator's own partner has no keys; `koinon keys operator` makes those of its staff"
+
+
+class NewClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A system of a partner: an Ed25519 public key (JWK, `kty` OKP) and what it may do; without scopes, all."""
+
+    name: Line
+    public_jwk: Annotated[dict[str, Any], msgspec.Meta(max_length=20)]
+    scopes: (
+        Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(min_length=1, max_length=20)] | None
+    ) = None
+
+
+class PartnerClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner's client; `client` is what its assertions name as `iss` and `sub`."""
+
+    client: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+async def add_client(connection: Connection, partner_id: int, asked: NewClient) -> PartnerClient:
+    """Register a partner's public key in the caller's transaction.
+
+    Raises UnknownPartner, OperatorHasNoKeys, InvalidInput for an unusable key or a scope no partner can have.
+    """
+    partner = await partner_row(connection, partner_id)
+    if partner["operator"]:
+        raise OperatorHasNoKeys
+    made = await register_client(
+        connection,
+        kind="partner",
+        name=asked.name,
+        public_jwk=asked.public_jwk,
+        scopes=None if asked.scopes is None else frozenset(asked.scopes),
+        partner_id=partner_id,
+        programme_id=partner["programme_id"],
+    )
+    return _client(await connection.fetchrow(statements["partner_client"], made.client_id, partner_id))
+
+
+async def end_client(connection: Connection, partner_id: int, client_id: int) -> PartnerClient:
+    """Revoke a partner's key in the caller's transaction; raises UnknownClient."""
+    if await connection.fetchrow(statements["partner_client"], client_id, partner_id) is None:
+        raise UnknownClient
+    await revoke_client(connection, client_id)
+    return _client(await connection.fetchrow(statements["partner_client"], client_id, partner_id))
+
+
+async def clients(connection: Connection, partner_id: int, after: int, limit: int) -> Page[PartnerClient]:
+    """Return a page of a partner's clients, revoked ones too; the cursor is the last's id. Raises UnknownPartner."""
+    await partner_row(connection, partner_id)
+    rows = await connection.fetch(statements["partner_clients"], partner_id, after, limit + 1)
+    return page_of(rows, limit, _client, lambda row: ids.public("cli", row["client_id"]))
+
+
+def _client(row: asyncpg.Record) -> PartnerClient:
+    return PartnerClient(
+        client=ids.public("cli", row["client_id"]),
+        name=row["name"],
+        scopes=sorted(row["scopes"]),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )

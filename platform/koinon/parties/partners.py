@@ -1,0 +1,128 @@
+"""Partners: the brands of a programme."""
+
+from datetime import datetime
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import schwifty
+from schwifty.exceptions import SchwiftyException
+
+from koinon import ids
+from koinon.database import Connection
+from koinon.fields import Code, Line
+from koinon.parties.contacts import ContactInvalid, email_address
+from koinon.parties.model import HOUSES
+from koinon.parties.operations import partner_row, programme_row, statements
+from koinon.problems import Conflict, InvalidInput, Refused, field_error, invalid_field
+from koinon.web.cursors import Page, page_of
+
+POINTS_MAXIMUM = 10**12
+
+
+class PartnerCodeTaken(Conflict):
+    """Another partner of the programme has the code."""
+
+    code = "partner-code-taken"
+    title = "Another partner of this programme has this code"
+
+
+class PartnerCodeReserved(Refused):
+    """The code names a party of settlement that is no brand."""
+
+    code = "partner-code-reserved"
+    title = "This code names a party of settlement: operator, pool, margin or breakage"
+
+
+class IbanInvalid(InvalidInput):
+    """The account number is no IBAN: its country, length, form or check digits are wrong."""
+
+    code = "iban-invalid"
+    title = "The account number is not a valid IBAN"
+
+
+class NewPartner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A brand that joins a programme; `attested_points_per_day` caps redemptions on its staff's word alone."""
+
+    programme: str
+    code: Code
+    brand: Line
+    iban: Annotated[str, msgspec.Meta(max_length=50, examples=["FI21 1234 5600 0007 85"])]
+    contact_email: Annotated[str, msgspec.Meta(max_length=320, examples=["finance@grocer.example"])]
+    attested_points_per_day: Annotated[int, msgspec.Meta(ge=0, le=POINTS_MAXIMUM)] = 0
+
+
+class Partner(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner; `operator` tells whether it is the operator's own."""
+
+    partner: str
+    programme: str
+    code: str
+    brand: str
+    iban: str | None
+    contact_email: str | None
+    operator: bool
+    attested_points_per_day: int
+    created_at: datetime
+
+
+async def create_partner(connection: Connection, asked: NewPartner) -> Partner:
+    """Make a partner of a programme in the caller's transaction.
+
+    Raises InvalidInput, IbanInvalid, UnknownProgramme, PartnerCodeReserved, PartnerCodeTaken.
+    """
+    try:
+        programme_id = ids.private("pro", asked.programme)
+    except ValueError as error:
+        raise invalid_field("/programme", str(error)) from None
+    if asked.code in HOUSES:
+        raise PartnerCodeReserved(partner_code=asked.code)
+    iban = _iban(asked.iban)
+    try:
+        contact_email = email_address(asked.contact_email)
+    except ContactInvalid as error:
+        raise invalid_field("/contact_email", str(error), "email-invalid") from None
+    await programme_row(connection, programme_id)
+    row = await connection.fetchrow(
+        statements["add_partner"], ids.new_id(), programme_id, asked.code, asked.brand, iban, contact_email, False,
+        asked.attested_points_per_day,
+    )  # fmt: skip
+    if row is None:
+        raise PartnerCodeTaken(partner_code=asked.code)
+    return _partner(row)
+
+
+async def partner(connection: Connection, partner_id: int) -> Partner:
+    """Return a partner; raises UnknownPartner."""
+    return _partner(await partner_row(connection, partner_id))
+
+
+async def partners(connection: Connection, programme_id: int | None, after: int | None, limit: int) -> Page[Partner]:
+    """Return a page of partners by code, of one programme or of all; the cursor is the last one's id.
+
+    Raises UnknownPartner for a cursor that is no partner.
+    """
+    code = None if after is None else (await partner_row(connection, after))["code"]
+    rows = await connection.fetch(statements["partners"], programme_id, code, after, limit + 1)
+    return page_of(rows, limit, _partner, lambda row: ids.public("par", row["partner_id"]))
+
+
+def _iban(text: str) -> str:
+    try:
+        return str(schwifty.IBAN(text).compact)
+    except SchwiftyException:
+        raise IbanInvalid(errors=[field_error("/iban", IbanInvalid.title, IbanInvalid.code)]) from None
+
+
+def _partner(row: asyncpg.Record) -> Partner:
+    return Partner(
+        partner=ids.public("par", row["partner_id"]),
+        programme=ids.public("pro", row["programme_id"]),
+        code=row["code"],
+        brand=row["brand"],
+        iban=row["iban"],
+        contact_email=row["contact_email"],
+        operator=row["operator"],
+        attested_points_per_day=row["attested_points_per_day"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,195 @@
+"""Programmes: making one with its unit, its operator and its first window, and moving a sandbox's test clock."""
+
+from datetime import datetime
+from typing import Annotated
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.clock import business_date, business_now, known_zone, machine_now
+from koinon.database import Connection
+from koinon.fields import Code, DecimalText, Instant, Line, within_calendar
+from koinon.ledger.operations import statements as ledger_statements
+from koinon.money import EXPONENTS, MoneyError, parse_rate
+from koinon.parties.model import MAXIMUM_PARTS, MAXIMUM_RATE
+from koinon.parties.operations import Mode, programme_row, statements
+from koinon.parties.rates import decimal_rate
+from koinon.problems import Conflict, InvalidInput, field_error, invalid_field
+from koinon.web.cursors import Page, page_of
+
+UNIT = "points"
+OPERATOR = "operator"
+EXPIRY_MONTHS_MAXIMUM = 1200
+
+
+class ProgrammeCodeTaken(Conflict):
+    """Another programme of this installation has the code."""
+
+    code = "programme-code-taken"
+    title = "Another programme has this code"
+
+
+class ProgrammeIsLive(Conflict):
+    """A live programme has the machine's clock and no other."""
+
+    code = "programme-is-live"
+    title = "A live programme's clock cannot be set; only a sandbox programme has a test clock"
+
+
+class ClockMovesForward(Conflict):
+    """A test clock never goes back: what was recorded would lie in the future."""
+
+    code = "clock-moves-forward"
+    title = "A test clock only moves forward"
+
+
+class UnknownCurrency(InvalidInput):
+    """The code is no ISO 4217 currency with a minor unit."""
+
+    code = "unknown-currency"
+    title = "The currency is not an ISO 4217 code with a minor unit"
+
+
+class UnknownTimeZone(InvalidInput):
+    """The name is no IANA time zone."""
+
+    code = "unknown-time-zone"
+    title = "The time zone is not an IANA name such as Europe/Helsinki"
+
+
+class NewProgramme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A programme that the operator opens; `face_value_per_point` is what a point is worth at a till, in major units.
+
+    `expiry_months` null: points never expire. `clock_at` gives a sandbox programme a test clock from the start.
+    """
+
+    code: Code
+    name: Line
+    mode: Mode
+    time_zone: Annotated[str, msgspec.Meta(max_length=64, examples=["Europe/Helsinki"])]
+    settlement_currency: Annotated[str, msgspec.Meta(max_length=3, examples=["EUR"])]
+    face_value_per_point: DecimalText
+    expiry_months: Annotated[int, msgspec.Meta(ge=1, le=EXPIRY_MONTHS_MAXIMUM)] | None = None
+    clock_at: Instant | None = None
+
+
+class ClockMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a sandbox programme's test clock is to stand; never before where it stands now."""
+
+    at: Instant
+
+
+class Programme(msgspec.Struct, frozen=True, kw_only=True):
+    """A programme: `operator` is its operator's own partner, `now` its time, `clock_at` the test clock it may have."""
+
+    programme: str
+    code: str
+    name: str
+    mode: Mode
+    time_zone: str
+    settlement_currency: str
+    face_value_per_point: str
+    expiry_months: int | None
+    unit: str
+    operator: str
+    clock_at: datetime | None
+    now: datetime
+
+
+async def create_programme(connection: Connection, asked: NewProgramme) -> Programme:
+    """Make a programme with its unit, its operator's partner and its first window, in the caller's transaction.
+
+    Raises InvalidInput, UnknownCurrency, UnknownTimeZone, ProgrammeIsLive, ProgrammeCodeTaken.
+    """
+    check_currency("/settlement_currency", asked.settlement_currency)
+    check_time_zone("/time_zone", asked.time_zone)
+    if asked.clock_at is not None:
+        if asked.mode == "live":
+            raise ProgrammeIsLive
+        _check_clock("/clock_at", asked.clock_at)
+    try:
+        face_value = parse_rate(asked.face_value_per_point, asked.settlement_currency)
+    except MoneyError as error:
+        raise invalid_field("/face_value_per_point", str(error)) from None
+    if not 0 < face_value <= MAXIMUM_RATE or face_value.denominator > MAXIMUM_PARTS:
+        raise invalid_field(
+            "/face_value_per_point",
+            f"above zero, at most {MAXIMUM_RATE} minor units, at most six decimals of a minor unit",
+        )
+    programme_id, unit_id, operator_id = ids.new_id(), ids.new_id(), ids.new_id()
+    row = await connection.fetchrow(
+        statements["add_programme"], programme_id, asked.code, asked.name, asked.mode, asked.time_zone,
+        asked.settlement_currency, asked.expiry_months, face_value.numerator, face_value.denominator, unit_id,
+        operator_id, asked.clock_at,
+    )  # fmt: skip
+    if row is None:
+        raise ProgrammeCodeTaken(programme_code=asked.code)
+    await connection.execute(statements["add_unit"], unit_id, programme_id, UNIT)
+    await connection.execute(
+        statements["add_partner"], operator_id, programme_id, OPERATOR, asked.name, None, None, True, 0
+    )
+    now = business_now(asked.clock_at)
+    today = business_date(now, asked.time_zone)
+    await connection.execute(ledger_statements["first_window"], programme_id, today, now)
+    return _programme(row)
+
+
+async def move_clock(connection: Connection, programme_id: int, move: ClockMove) -> Programme:
+    """Set a sandbox programme's test clock, one mover at a time, in the caller's transaction.
+
+    Raises UnknownProgramme, ProgrammeIsLive, ClockMovesForward, InvalidInput.
+    """
+    row = await programme_row(connection, programme_id, locked=True)
+    if row["mode"] == "live":
+        raise ProgrammeIsLive
+    now = business_now(row["clock_at"])
+    if move.at < now:
+        raise ClockMovesForward(now=now.isoformat(), at=move.at.isoformat())
+    _check_clock("/at", move.at)
+    return _programme(await connection.fetchrow(statements["move_clock"], programme_id, move.at))
+
+
+async def programme(connection: Connection, programme_id: int) -> Programme:
+    """Return a programme; raises UnknownProgramme."""
+    return _programme(await programme_row(connection, programme_id))
+
+
+async def programmes(connection: Connection, after: str | None, limit: int) -> Page[Programme]:
+    """Return a page of programmes by code; the cursor is the last one's code."""
+    rows = await connection.fetch(statements["programmes"], after, limit + 1)
+    return page_of(rows, limit, _programme, lambda row: str(row["code"]))
+
+
+def check_currency(pointer: str, currency: str) -> None:
+    """Raise UnknownCurrency, naming the field, for what is no ISO 4217 code with a minor unit."""
+    if currency not in EXPONENTS:
+        raise UnknownCurrency(errors=[field_error(pointer, UnknownCurrency.title, UnknownCurrency.code)])
+
+
+def check_time_zone(pointer: str, name: str) -> None:
+    """Raise UnknownTimeZone, naming the field, for what is no IANA name."""
+    if not known_zone(name):
+        raise UnknownTimeZone(errors=[field_error(pointer, UnknownTimeZone.title, UnknownTimeZone.code)])
+
+
+def _check_clock(pointer: str, instant: datetime) -> None:
+    if not within_calendar(instant):
+        raise invalid_field(pointer, "a test clock stands between the years 2000 and 2199")
+
+
+def _programme(row: asyncpg.Record) -> Programme:
+    return Programme(
+        programme=ids.public("pro", row["programme_id"]),
+        code=row["code"],
+        name=row["name"],
+        mode=row["mode"],
+        time_zone=row["time_zone"],
+        settlement_currency=row["settlement_currency"],
+        face_value_per_point=decimal_rate(row["face_value_num"], row["face_value_den"], row["settlement_currency"]),
+        expiry_months=row["expiry_months"],
+        unit=UNIT,
+        operator=ids.public("par", row["operator_id"]),
+        clock_at=row["clock_at"],
+        now=row["clock_at"] or machine_now(),
+    )

@@ -1,0 +1,281 @@
+"""Programmes, partners, contracts and keys over HTTP."""
+
+import re
+from typing import Any
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from koinon import ids
+from koinon.database import pool
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.identity.operations import UnknownClient
+from koinon.parties import clients, contracts, partners, programmes
+from koinon.parties.clients import NewClient, OperatorHasNoKeys, PartnerClient
+from koinon.parties.contracts import (
+    ContractInThePast,
+    ContractVersion,
+    CurrencyMismatch,
+    GapNotCovered,
+    NewContract,
+    OperatorHasNoContract,
+)
+from koinon.parties.operations import UnknownPartner, UnknownProgramme
+from koinon.parties.partners import IbanInvalid, NewPartner, Partner, PartnerCodeReserved, PartnerCodeTaken
+from koinon.parties.programmes import (
+    ClockMove,
+    ClockMovesForward,
+    NewProgramme,
+    Programme,
+    ProgrammeCodeTaken,
+    ProgrammeIsLive,
+    UnknownCurrency,
+    UnknownTimeZone,
+)
+from koinon.problems import NotFound, invalid_field
+from koinon.web.cursors import Page, PageCursor, PageLimit
+from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.requests import once, write_of
+
+PAGE = 50
+
+Asking = Request[Caller, Any, Any]
+
+
+@post(
+    "/programmes",
+    guards=[require("programmes:write")],
+    operation_id="createProgramme",
+    summary="Open a programme",
+    operation_class=Keyed,
+    responses=writes(201, Programme, ProgrammeCodeTaken, ProgrammeIsLive, UnknownCurrency, UnknownTimeZone),
+)
+async def create_programme(request: Asking, data: JSONBody[NewProgramme]) -> Response[bytes]:
+    """Open a programme, with its unit, its operator's own partner, and its first settlement window."""
+    return await once(write_of(request, data), 201, lambda connection: programmes.create_programme(connection, data))
+
+
+@get(
+    "/programmes",
+    guards=[require("programmes:write")],
+    operation_id="listProgrammes",
+    summary="List programmes",
+    responses=reads(),
+)
+async def list_programmes(limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None) -> Page[Programme]:
+    """List programmes by code."""
+    if cursor is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", cursor):
+        raise _bad_cursor()
+    async with pool().acquire() as connection:
+        return await programmes.programmes(connection, cursor, limit)
+
+
+@get(
+    "/programmes/{programme:str}",
+    guards=[require("programmes:write")],
+    operation_id="readProgramme",
+    summary="Read a programme",
+    responses=reads(UnknownProgramme),
+)
+async def read_programme(programme: FromPath[str]) -> Programme:
+    """Read a programme and its time."""
+    async with pool().acquire() as connection:
+        return await programmes.programme(connection, _named("pro", programme, UnknownProgramme))
+
+
+@post(
+    "/programmes/{programme:str}/clock",
+    guards=[require("programmes:write")],
+    operation_id="moveClock",
+    summary="Move a sandbox programme's test clock",
+    operation_class=Keyed,
+    responses=writes(201, Programme, UnknownProgramme, ProgrammeIsLive, ClockMovesForward),
+)
+async def move_clock(request: Asking, programme: FromPath[str], data: JSONBody[ClockMove]) -> Response[bytes]:
+    """Set a sandbox programme's test clock, never back; a live programme refuses."""
+    programme_id = _named("pro", programme, UnknownProgramme)
+    return await once(
+        write_of(request, data), 201, lambda connection: programmes.move_clock(connection, programme_id, data)
+    )
+
+
+@post(
+    "/partners",
+    guards=[require("partners:write")],
+    operation_id="createPartner",
+    summary="Add a partner",
+    operation_class=Keyed,
+    responses=writes(201, Partner, UnknownProgramme, IbanInvalid, PartnerCodeReserved, PartnerCodeTaken),
+)
+async def create_partner(request: Asking, data: JSONBody[NewPartner]) -> Response[bytes]:
+    """Add a brand to a programme; it can issue and honour once it has a contract."""
+    return await once(write_of(request, data), 201, lambda connection: partners.create_partner(connection, data))
+
+
+@get(
+    "/partners",
+    guards=[require("partners:write")],
+    operation_id="listPartners",
+    summary="List partners",
+    responses=reads(UnknownPartner),
+)
+async def list_partners(
+    programme: FromQuery[str | None] = None,
+    limit: FromQuery[PageLimit] = PAGE,
+    cursor: FromQuery[PageCursor] = None,
+) -> Page[Partner]:
+    """List partners by code, of one programme or of all."""
+    programme_id = None if programme is None else _asked("pro", programme, "/programme")
+    after = None if cursor is None else _asked("par", cursor, "/cursor")
+    async with pool().acquire() as connection:
+        return await partners.partners(connection, programme_id, after, limit)
+
+
+@get(
+    "/partners/{partner:str}",
+    guards=[require("partners:write")],
+    operation_id="readPartner",
+    summary="Read a partner",
+    responses=reads(UnknownPartner),
+)
+async def read_partner(partner: FromPath[str]) -> Partner:
+    """Read a partner."""
+    async with pool().acquire() as connection:
+        return await partners.partner(connection, _named("par", partner, UnknownPartner))
+
+
+@post(
+    "/partners/{partner:str}/contracts",
+    guards=[require("partners:write")],
+    operation_id="addContract",
+    summary="Add a version of a partner's contract",
+    operation_class=Keyed,
+    responses=writes(
+        201, ContractVersion, UnknownPartner, UnknownCurrency, CurrencyMismatch, ContractInThePast, GapNotCovered,
+        OperatorHasNoContract,
+    ),
+)  # fmt: skip
+async def add_contract(request: Asking, partner: FromPath[str], data: JSONBody[NewContract]) -> Response[bytes]:
+    """Add the next version of a partner's terms.
+
+    Refused when it begins in the past, and when any honoured point would cost more than its issuer pays in: P − F < H
+    for any pair of versions in the programme, older ones too, because lots keep their version for life.
+    """
+    partner_id = _named("par", partner, UnknownPartner)
+    return await once(
+        write_of(request, data), 201, lambda connection: contracts.add_contract(connection, partner_id, data)
+    )
+
+
+@get(
+    "/partners/{partner:str}/contracts",
+    guards=[require("partners:write")],
+    operation_id="listContracts",
+    summary="List a partner's contract versions",
+    responses=reads(UnknownPartner),
+)
+async def list_contracts(
+    partner: FromPath[str], limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
+) -> Page[ContractVersion]:
+    """List a partner's contract versions, the first one first."""
+    if cursor is not None and not re.fullmatch(r"[0-9]{1,9}", cursor):
+        raise _bad_cursor()
+    async with pool().acquire() as connection:
+        partner_id = _named("par", partner, UnknownPartner)
+        return await contracts.contracts(connection, partner_id, int(cursor or 0), limit)
+
+
+@post(
+    "/partners/{partner:str}/keys",
+    guards=[require("keys:write")],
+    operation_id="addKey",
+    summary="Register a public key of a partner's system",
+    operation_class=Keyed,
+    responses=writes(201, PartnerClient, UnknownPartner, OperatorHasNoKeys),
+)
+async def add_key(request: Asking, partner: FromPath[str], data: JSONBody[NewClient]) -> Response[bytes]:
+    """Register an Ed25519 public key; the answer's `client` is what the system's assertions name."""
+    partner_id = _own_partner(request, partner)
+    return await once(write_of(request, data), 201, lambda connection: clients.add_client(connection, partner_id, data))
+
+
+@get(
+    "/partners/{partner:str}/keys",
+    guards=[require("keys:write")],
+    operation_id="listKeys",
+    summary="List a partner's keys",
+    responses=reads(UnknownPartner),
+)
+async def list_keys(
+    request: Asking, partner: FromPath[str], limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
+) -> Page[PartnerClient]:
+    """List a partner's keys, revoked ones too."""
+    after = 0 if cursor is None else _asked("cli", cursor, "/cursor")
+    async with pool().acquire() as connection:
+        return await clients.clients(connection, _own_partner(request, partner), after, limit)
+
+
+@delete(
+    "/partners/{partner:str}/keys/{client:str}",
+    status_code=200,
+    guards=[require("keys:write")],
+    operation_id="revokeKey",
+    summary="Revoke a partner's key",
+    operation_class=Keyed,
+    responses=writes(200, PartnerClient, UnknownPartner, UnknownClient),
+)
+async def revoke_key(request: Asking, partner: FromPath[str], client: FromPath[str]) -> Response[bytes]:
+    """Revoke a key: it gets no new token, and its tokens end within a second."""
+    partner_id, client_id = _own_partner(request, partner), _named("cli", client, UnknownClient)
+    return await once(
+        write_of(request, None), 200, lambda connection: clients.end_client(connection, partner_id, client_id)
+    )
+
+
+def _named(prefix: str, text: str, problem: type[NotFound]) -> int:
+    """Return the id that a path names; what is no id is nothing that exists."""
+    try:
+        return ids.private(prefix, text)
+    except ValueError:
+        raise problem from None
+
+
+def _asked(prefix: str, text: str, pointer: str) -> int:
+    """Return the id that a query names; raises InvalidInput."""
+    try:
+        return ids.private(prefix, text)
+    except ValueError as error:
+        raise invalid_field(pointer, str(error)) from None
+
+
+def _own_partner(request: Asking, text: str) -> int:
+    """Return the partner that a path names; to a partner's staff there is none but their own."""
+    partner_id = _named("par", text, UnknownPartner)
+    if request.user.kind != "operator" and partner_id != request.user.partner_id:
+        raise UnknownPartner
+    return partner_id
+
+
+def _bad_cursor() -> Exception:
+    return invalid_field("/cursor", "not a cursor of this list")
+
+
+router = Router(
+    "/v1",
+    route_handlers=[
+        create_programme,
+        list_programmes,
+        read_programme,
+        move_clock,
+        create_partner,
+        list_partners,
+        read_partner,
+        add_contract,
+        list_contracts,
+        add_key,
+        list_keys,
+        revoke_key,
+    ],
+    tags=["parties"],
+)
