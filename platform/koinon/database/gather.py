@@ -1,6 +1,7 @@
 """Gathering: concurrent callers of a process share one set-based call and one commit."""
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -33,14 +34,23 @@ class Gatherer(Generic[Item, Answer]):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
+            # In a context of its own: a transaction that the first caller has open is none of the others' business.
+            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         # A caller that goes away does not take back what is already on its way to the books.
         return await asyncio.shield(future)
 
     async def _run(self) -> None:
-        while self._pending:
-            batch, self._pending = self._pending[: self._maximum], self._pending[self._maximum :]
-            await self._answer(batch)
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        try:
+            while self._pending:
+                batch, self._pending = self._pending[: self._maximum], self._pending[self._maximum :]
+                await self._answer(batch)
+        except asyncio.CancelledError:
+            # The process is going down: nobody is left waiting for an answer that will not come.
+            for _, future in [*batch, *self._pending]:
+                future.cancel()
+            self._pending = []
+            raise
 
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
@@ -51,6 +61,12 @@ class Gatherer(Generic[Item, Answer]):
                 return
             for entry in batch:
                 await self._answer([entry])
+            return
+        if len(answers) != len(batch):
+            # They stand in the books, but nobody knows which answer is whose; a retry with the same key will tell.
+            failure = RuntimeError(f"{len(batch)} items were flushed and {len(answers)} answered")
+            for _, future in batch:
+                _fail(future, failure)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():

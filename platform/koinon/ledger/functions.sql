@@ -52,7 +52,8 @@ RETURNS ledger.outcome LANGUAGE sql IMMUTABLE AS $$
     SELECT (p_position, 'refused', jsonb_build_object('code', p_code) || p_facts)::ledger.outcome
 $$;
 
--- The answer given before to the same caller and key, or NULL.
+-- The answer given before to the same caller and key, or NULL. A row without an answer was claimed by this very
+-- transaction for a write of its own: its ledger command needs a key of its own, or it would never be posted.
 CREATE OR REPLACE FUNCTION ledger.answered(p_command ledger.command)
 RETURNS ledger.outcome LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -61,6 +62,10 @@ BEGIN
     SELECT * INTO known FROM koinon.request r WHERE r.caller = p_command.caller AND r.key = p_command.key;
     IF NOT FOUND THEN
         RETURN NULL;
+    END IF;
+    IF known.answer IS NULL THEN
+        RAISE EXCEPTION 'key % of % was claimed by the write that posts under it', p_command.key, p_command.caller
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF known.content_hash = decode(p_command.content_hash, 'hex') THEN
         RETURN (p_command."position", 'replayed', known.answer)::ledger.outcome;
@@ -142,20 +147,22 @@ BEGIN
     RETURN QUERY
     SELECT c."position",
         CASE
-            WHEN r.caller IS NULL THEN 'refused'
+            WHEN r.caller IS NULL OR c."position" < f."position" THEN 'refused'
             WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN 'conflict'
             WHEN c."position" = ANY (fresh) THEN 'posted'
             ELSE 'replayed'
         END,
         CASE
-            WHEN r.caller IS NULL THEN jsonb_build_object(
+            WHEN r.caller IS NULL OR c."position" < f."position" THEN jsonb_build_object(
                 'code', CASE WHEN c.points > 0 THEN 'unknown-account' ELSE 'points-not-positive' END)
             WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN
                 jsonb_build_object('code', 'idempotency-key-reused')
             ELSE r.answer
         END
     FROM unnest(p_commands) c
-    LEFT JOIN koinon.request r ON r.caller = c.caller AND r.key = c.key;
+    LEFT JOIN koinon.request r ON r.caller = c.caller AND r.key = c.key
+    -- A bad command before the good one of the same key was refused, as it would be in a call of its own.
+    LEFT JOIN unnest(p_commands) f ON f.caller = c.caller AND f.key = c.key AND f."position" = ANY (fresh);
 END
 $$;
 
@@ -226,6 +233,9 @@ DECLARE
     outcome ledger.outcome;
     spendable bigint;
 BEGIN
+    IF p_command.points IS NULL OR p_command.points <= 0 THEN
+        RETURN ledger.refused(p_command."position", 'points-not-positive');
+    END IF;
     IF p_command.proof_ref IS NOT NULL AND EXISTS (
         SELECT FROM ledger.hold h
         WHERE h.account_id = p_command.account_id AND h.proof_ref = p_command.proof_ref) THEN
@@ -279,7 +289,7 @@ CREATE OR REPLACE FUNCTION ledger.open_hold(p_command ledger.command, OUT hold l
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     SELECT * INTO hold FROM ledger.hold h
-    WHERE h.account_id = p_command.account_id AND h.hold_id = p_command.hold_id;
+    WHERE h.account_id = p_command.account_id AND h.unit_id = p_command.unit_id AND h.hold_id = p_command.hold_id;
     IF NOT FOUND OR (p_command.partner_id IS NOT NULL AND hold.acceptor_id <> p_command.partner_id) THEN
         refusal := ledger.refused(p_command."position", 'unknown-redemption');
     ELSIF hold.state <> 'reserved' THEN
@@ -366,12 +376,11 @@ DECLARE
     outcome ledger.outcome;
     earned bigint;
     free bigint;
+    taken_back bigint;
     wanted bigint;
 BEGIN
-    IF p_command.reverses IS NOT NULL AND EXISTS (
-        SELECT FROM ledger.journal j
-        WHERE j.account_id = p_command.account_id AND j.reverses = p_command.reverses) THEN
-        RETURN ledger.refused(p_command."position", 'already-reversed');
+    IF p_command.points <= 0 THEN
+        RETURN ledger.refused(p_command."position", 'points-not-positive');
     END IF;
     SELECT sum(l.quantity), sum(l.remaining - l.held) INTO earned, free
     FROM ledger.lot l
@@ -381,13 +390,28 @@ BEGIN
     IF earned IS NULL THEN
         RETURN ledger.refused(p_command."position", 'unknown-earning');
     END IF;
-    wanted := coalesce(p_command.points, earned);
+    IF p_command.reverses IS NOT NULL AND EXISTS (
+        SELECT FROM ledger.journal j
+        WHERE j.account_id = p_command.account_id AND j.reverses = p_command.reverses) THEN
+        RETURN ledger.refused(p_command."position", 'already-reversed');
+    END IF;
+    -- Never more than was earned and not yet taken back, however often a purchase is reversed in parts.
+    SELECT coalesce(sum(m.amount), 0) INTO taken_back
+    FROM ledger.lot l
+    JOIN ledger.movement m ON m.account_id = l.account_id AND m.lot_id = l.lot_id AND m.credit_kind = 'issued'
+    WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
+        AND l.issuer_id = p_command.partner_id
+        AND (l.journal_id = p_command.reverses OR (p_command.reverses IS NULL AND l.purchase_id = p_command.purchase_id));
+    IF earned = taken_back THEN
+        RETURN ledger.refused(p_command."position", 'nothing-to-reverse');
+    END IF;
+    wanted := coalesce(p_command.points, earned - taken_back);
     IF free < wanted AND p_command.shortfall IS DISTINCT FROM 'clip' THEN
         RETURN ledger.refused(p_command."position", 'points-already-spent',
             jsonb_build_object('points', wanted, 'available', free));
     END IF;
     wanted := least(wanted, free);
-    IF wanted <= 0 THEN
+    IF wanted = 0 THEN
         RETURN ledger.refused(p_command."position", 'nothing-to-reverse');
     END IF;
 
@@ -427,8 +451,8 @@ DECLARE
     total bigint;
 BEGIN
     SELECT * INTO captured FROM ledger.journal j
-    WHERE j.account_id = p_command.account_id AND j.journal_id = p_command.reverses AND j.kind = 'capture'
-        AND j.partner_id = p_command.partner_id;
+    WHERE j.account_id = p_command.account_id AND j.unit_id = p_command.unit_id AND j.journal_id = p_command.reverses
+        AND j.kind = 'capture' AND j.partner_id = p_command.partner_id;
     IF NOT FOUND THEN
         RETURN ledger.refused(p_command."position", 'unknown-redemption');
     END IF;
@@ -512,4 +536,10 @@ $$;
 
 GRANT USAGE ON SCHEMA ledger TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ledger TO koinon_app;
-GRANT UPDATE ON ledger.wallet, ledger.lot, ledger.hold, ledger.outbox, ledger.settlement_window TO koinon_app;
+-- Nothing is updated but a wallet, a lot's remainder and a state; nothing is deleted.
+REVOKE UPDATE ON ALL TABLES IN SCHEMA ledger FROM koinon_app;
+GRANT UPDATE (available, held, version) ON ledger.wallet TO koinon_app;
+GRANT UPDATE (remaining, held) ON ledger.lot TO koinon_app;
+GRANT UPDATE (state) ON ledger.hold TO koinon_app;
+GRANT UPDATE (leaf_index) ON ledger.outbox TO koinon_app;
+GRANT UPDATE (state, flipped_at, barrier_xid, closed_at) ON ledger.settlement_window TO koinon_app;

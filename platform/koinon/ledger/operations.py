@@ -7,10 +7,10 @@ from datetime import date, datetime
 import asyncpg
 import msgspec
 
-from koinon.database import Connection, beside, pool, transaction
+from koinon.database import DB, Connection, beside, pool, transaction
 from koinon.database.gather import Gatherer
 from koinon.ledger.model import AnyCommand, Outcome, encode
-from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, Refused
+from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, Refused, ServiceUnavailable
 
 statements = beside(__file__)
 
@@ -76,7 +76,7 @@ class PointsAlreadySpent(Refused):
 
 
 class PointsNotPositive(Refused):
-    """An earning gives at least one point."""
+    """An earning, a redemption or a reversal moves at least one point."""
 
     code = "points-not-positive"
     title = "Points must be a positive whole number"
@@ -87,6 +87,13 @@ class NothingToReverse(Refused):
 
     code = "nothing-to-reverse"
     title = "Nothing is left to reverse"
+
+
+class NothingToExpire(Refused):
+    """No point of the account is due, or a till holds those that are."""
+
+    code = "nothing-to-expire"
+    title = "Nothing is due to expire"
 
 
 PROBLEMS: dict[str, type[Problem]] = {
@@ -102,6 +109,7 @@ PROBLEMS: dict[str, type[Problem]] = {
         PointsAlreadySpent,
         PointsNotPositive,
         NothingToReverse,
+        NothingToExpire,
         IdempotencyKeyReused,
     )
 }
@@ -148,7 +156,12 @@ class Ledger:
         self._gatherers: dict[int, Gatherer[AnyCommand, Outcome]] = {}
 
     async def post(self, programme_id: int, command: AnyCommand) -> Outcome:
-        """Post one command and return its outcome once it is durable."""
+        """Post one command and return its outcome once it is durable.
+
+        Raises ServiceUnavailable when too many commands wait, and RuntimeError inside a transaction: the shared call
+        would wait for rows that the caller's transaction holds. Inside one, use `post`.
+        """
+        _require_no_transaction()
         gatherer = self._gatherers.get(programme_id)
         if gatherer is None:
 
@@ -156,7 +169,11 @@ class Ledger:
                 return await post_now(programme_id, commands)
 
             gatherer = self._gatherers[programme_id] = Gatherer(flush, maximum=BATCH_MAXIMUM)
-        return await gatherer.submit(command)
+        try:
+            return await gatherer.submit(command)
+        except asyncio.QueueFull:
+            message = "more commands wait than the ledger takes"
+            raise ServiceUnavailable(message) from None
 
 
 async def open_account(
@@ -169,7 +186,7 @@ async def open_account(
 async def flip_window(programme_id: int, business_date: date, now: datetime) -> int | None:
     """Let writers stamp the next window, whose date is `business_date`; return the window that is now closing.
 
-    Does nothing and returns None when the open window has that date already.
+    Does nothing and returns None when the open window has that date or a later one.
     """
     async with transaction() as connection:
         window_no: int | None = await connection.fetchval(statements["flip_window"], programme_id, business_date, now)
@@ -181,7 +198,9 @@ async def close_flipped_windows(programme_id: int, now: datetime) -> list[int]:
 
     Writers never wait for this. The barrier is an id from a transaction after the flip was committed: whoever read
     the old window has a smaller one. It may be called again after a crash at any point.
+    Raises RuntimeError inside a transaction: its id could be older than the flip, and the barrier would wait for it.
     """
+    _require_no_transaction()
     closed: list[int] = []
     for row in await pool().fetch(statements["closing_windows"], programme_id):
         async with transaction() as connection:
@@ -194,3 +213,9 @@ async def close_flipped_windows(programme_id: int, now: datetime) -> list[int]:
             if await connection.fetchval(statements["close_window"], programme_id, row["window_no"], now) is not None:
                 closed.append(row["window_no"])
     return closed
+
+
+def _require_no_transaction() -> None:
+    if DB.current_transaction.get() is not None:
+        message = "this opens transactions of its own and must not be called inside one"
+        raise RuntimeError(message)
