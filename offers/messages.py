@@ -47,7 +47,15 @@ class MessageType(StrEnum):
 
 MAY_BE_ZERO = frozenset({MessageType.AUTHORISATION, MessageType.DECLINE, MessageType.AUTH_EXPIRY})
 """An account status inquiry asks for nothing, and an expiry releases whatever is left."""
-NAMES_MERCHANT = frozenset({MessageType.AUTHORISATION, MessageType.CLEARING})
+NEEDS_MERCHANT = frozenset(
+    {
+        MessageType.AUTHORISATION,
+        MessageType.DECLINE,
+        MessageType.CLEARING,
+        MessageType.REFUND,
+    }
+)
+"""What takes one of these back, or adds to it, may leave the merchant to the message that it is about."""
 
 
 class Channel(StrEnum):

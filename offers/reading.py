@@ -15,7 +15,7 @@ from offers.messages import (
     AMOUNT_MINOR_MAX,
     EXTRA_BYTES_MAX,
     MAY_BE_ZERO,
-    NAMES_MERCHANT,
+    NEEDS_MERCHANT,
     CardMessage,
 )
 
@@ -38,6 +38,7 @@ DETAILS = {
     "malformed-json": "This is not JSON in UTF-8.",
     "missing-field": "This field is needed.",
     "no-merchant": "The merchant needs an id or a descriptor.",
+    "not-whole": "The number is whole: amounts are in minor units.",
     "no-offset": "The time needs its offset from UTC.",
     "not-an-object": "A message is a JSON object.",
     "out-of-range": "The number is outside what this field holds.",
@@ -78,7 +79,8 @@ _IDENTIFIERS = (
     "auth_code",
     "rrn",
 )
-_DIGIT_RUN = re.compile(r"[0-9](?:[ .\-]?[0-9])+")
+_DIGIT_GROUPS = re.compile(r"(?<![0-9A-Za-z])[0-9]+(?:[ .\-][0-9]+)*(?![0-9A-Za-z])")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PATH = re.compile(r" - at `\$([\w.\[\]]*)`$")
 _NUL = b"\\u0000"
 _DECODE = msgspec.json.Decoder(CardMessage).decode
@@ -86,14 +88,23 @@ _ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
 
 
 def looks_like_card_number(text: str) -> bool:
-    """Return whether a run of 13 to 19 digits in the text, parted by spaces, dots or dashes at most, passes Luhn."""
+    """Return whether the text holds 13 to 19 digits, alone or in groups, that pass Luhn.
+
+    Digits that touch a letter are part of something else: one hexadecimal token in two hundred holds such a run.
+    """
     if len(text) < 13:
         return False
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    for run in _DIGIT_RUN.finditer(plain):
-        digits = [int(symbol) for symbol in run.group() if symbol.isdigit()]
-        if 13 <= len(digits) <= 19 and _passes_luhn(digits):
-            return True
+    if _UUID.fullmatch(plain):
+        return False
+    for run in _DIGIT_GROUPS.findall(plain):
+        groups = re.split(r"[ .\-]", run)
+        for first in range(len(groups)):
+            digits = ""
+            for group in groups[first:]:
+                digits += group
+                if 13 <= len(digits) <= 19 and _passes_luhn(digits):
+                    return True
     return False
 
 
@@ -158,7 +169,7 @@ def _faults(message: CardMessage, source_id: str) -> Iterator[Fault]:
         yield _fault("/merchant_local_datetime", "time-out-of-range")
     if looks_like_card_number(message.card_token):
         yield _fault("/card_token", "card-number")
-    if message.type in NAMES_MERCHANT and not _names_merchant(message):
+    if message.type in NEEDS_MERCHANT and not _names_merchant(message):
         yield _fault("/merchant", "no-merchant")
     if message.extra is not None and len(msgspec.json.encode(message.extra)) > EXTRA_BYTES_MAX:
         yield _fault("/extra", "extra-too-large")
@@ -243,11 +254,15 @@ def _translated(pointer: str, sentence: str) -> Fault:
     path = _PATH.search(sentence)
     problem = sentence[: path.start()] if path else sentence
     code = next((code for words, code in _CODES if words in problem), "wrong-type")
+    if code == "wrong-type" and "`int" in problem and problem.endswith("got `float`"):
+        code = "not-whole"
+    elif code == "out-of-range" and pointer == "/amount_minor":
+        code = "amount-not-positive"
     parts = [part for part in path[1].split(".") if part and not part.startswith("[")] if path else []
     if code in {"missing-field", "unknown-field"}:
         parts.append(problem.rpartition(" field ")[2].strip("`"))
     full = "/".join((pointer, *(_safe(part) for part in parts)))
-    return _fault(pointer if looks_like_card_number(full.replace("/", "")) else full, code)
+    return _fault(pointer if looks_like_card_number(full.replace("/", " ")) else full, code)
 
 
 def _safe(name: str) -> str:
@@ -268,6 +283,7 @@ def _fault(pointer: str, code: str) -> Fault:
     return Fault(pointer, code, DETAILS[code])
 
 
-def _passes_luhn(digits: list[int]) -> bool:
+def _passes_luhn(text: str) -> bool:
+    digits = [int(symbol) for symbol in text]
     doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[-2::-2]]
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

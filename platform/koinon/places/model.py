@@ -6,7 +6,7 @@ keys: one string per identity, from the most telling to the least. Nothing here 
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -195,36 +195,49 @@ def registered_keys(identity: NetworkIdentity) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def resolve(sightings: Iterable[Sequence[str]], candidates: Iterable[Candidate], at: datetime) -> Resolution:
+def by_key(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    """Return candidates in the form in which `resolve` looks them up, to be made once for many purchases."""
+    directory: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        directory.setdefault(candidate.key, []).append(candidate)
+    return directory
+
+
+def resolve(
+    sightings: Iterable[Sequence[str]],
+    candidates: Mapping[str, Sequence[Candidate]] | Iterable[Candidate],
+    at: datetime,
+) -> Resolution:
     """Return the one place that a purchase's merchants point at, as known at `at` (aware).
 
     `sightings` holds the keys of each merchant that the purchase's messages name, the authorisation's first: the first
     one that is known decides, because the clearing may name the brand's head office. Several places under one key are
     narrowed by the next keys; what is still more than one is no place.
     """
-    places: dict[str, set[int]] = {}
-    known: set[str] = set()
-    for candidate in candidates:
-        known.add(candidate.key)
-        if candidate.valid_from <= at and (candidate.valid_until is None or at < candidate.valid_until):
-            places.setdefault(candidate.key, set()).add(candidate.place_id)
+    directory = candidates if isinstance(candidates, Mapping) else by_key(candidates)
     reason = UNKNOWN_PLACE
     for keys in sightings:
-        found, key = _narrow(keys, places)
+        known = {key: directory[key] for key in keys if key in directory}
+        valid = {key: {each.place_id for each in named if _is_valid(each, at)} for key, named in known.items()}
+        found, key = _narrow(keys, valid)
         if len(found) == 1:
             return Resolution(next(iter(found)), key)
         if found:
             reason = AMBIGUOUS_PLACE
-        elif reason == UNKNOWN_PLACE and not known.isdisjoint(keys):
+        elif known and reason == UNKNOWN_PLACE:
             reason = LAPSED_PLACE
     return Resolution(None, None, reason)
+
+
+def _is_valid(candidate: Candidate, at: datetime) -> bool:
+    return candidate.valid_from <= at and (candidate.valid_until is None or at < candidate.valid_until)
 
 
 def _narrow(keys: Sequence[str], places: dict[str, set[int]]) -> tuple[set[int], str | None]:
     """Return the places that all telling keys agree on, and the key that settled it."""
     found: dict[str, tuple[str, set[int]]] = {}
     for key in keys:
-        if key in places:
+        if places.get(key):
             level = key.partition(":")[0]
             first, others = found.get(level, (key, set()))
             found[level] = (first, others | places[key])
