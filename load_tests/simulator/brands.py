@@ -27,16 +27,16 @@ class Terms(Struct, frozen=True):
 
 
 BRANDS = (
-    Terms("agora", "Agora Market", "grocer", "FI2112345600000785", 3, "1", "0.1", "1", "0.85"),
-    Terms("lampas", "Lampas Fuel", "fuel", "DE89370400440532013000", 2, "0.95", "0.1", "0", "0.8"),
-    Terms("hygieia", "Hygieia Pharmacy", "pharmacy", "LV80BANK0000435195001", 4, "1.02", "0.12", "0.5", "0.825"),
-    Terms("kafeneio", "Kafeneio", "cafe", "GR1601101250000000012300695", 10, "1.2", "0.15", "0.25", "0.84"),
-    Terms("chiton", "Chiton Fashion", "fashion", "EE382200221020145685", 5, "1.1", "0.2", "0.75", "0.75"),
-    Terms("odos", "Odos Travel", "travel", "NL91ABNA0417164300", 3, "1.05", "0.125", "0", "0.7"),
+    Terms("agora", "Agora Market", "grocer", "FI2112345600000785", 3, "0.01", "0.001", "1", "0.0085"),
+    Terms("lampas", "Lampas Fuel", "fuel", "DE89370400440532013000", 2, "0.0095", "0.001", "0", "0.008"),
+    Terms("hygieia", "Hygieia Pharmacy", "pharmacy", "LV80BANK0000435195001", 4, "0.0102", "0.0012", "0.5", "0.00825"),
+    Terms("kafeneio", "Kafeneio", "cafe", "GR1601101250000000012300695", 10, "0.012", "0.0015", "0.25", "0.0084"),
+    Terms("chiton", "Chiton Fashion", "fashion", "EE382200221020145685", 5, "0.011", "0.002", "0.75", "0.0075"),
+    Terms("odos", "Odos Travel", "travel", "NL91ABNA0417164300", 3, "0.0105", "0.00125", "0", "0.007"),
 )
 """Assumption: terms as brands of such margins might agree: all paid at issue, all at redemption, and splits. The
-least P - F is 0.85 (fuel) and the greatest H is 0.85 (grocer), so every pair is covered, and one of them exactly.
-The IBANs are the public examples of the national formats."""
+least P - F is 0.85 cents (fuel) and the greatest H is 0.85 cents (grocer), so every pair is covered, and one of them
+exactly. The IBANs are the public examples of the national formats."""
 
 _PLACES = """
 agora    Helsinki  00100 FI Europe/Helsinki 5411 in_store  Agora Market Kamppi

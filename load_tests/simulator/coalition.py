@@ -45,7 +45,7 @@ def make_coalition(seed: int, *, members: int = 500, business_date: date = BUSIN
         business_date=business_date.isoformat(),
         zone=ZONE,
         currency="EUR",
-        face_value="1",
+        face_value="0.01",
         expiry_months=24,
         setup_at=(midnight - timedelta(hours=36)).isoformat(),
         enrolment_at=(midnight - timedelta(hours=12)).isoformat(),

@@ -6,7 +6,10 @@ from msgspec import Struct
 
 
 class ContractTerms(Struct, frozen=True, kw_only=True):
-    """A brand's terms: minor units per point and shares, as decimal text, so that no rate ever was a float."""
+    """A brand's terms as exact decimal text, so that no rate ever was a float.
+
+    Rates are in major units of the currency per point; `issue_share` is the part of price less fee paid at issue.
+    """
 
     price: str
     fee: str
@@ -117,7 +120,8 @@ class Coalition(Struct, frozen=True, kw_only=True):
     """Everything that stands before the day begins, and the times at which to set it up.
 
     At `setup_at` partners, contracts, places, sources and offers are made; at `enrolment_at`, when contracts and
-    offers have begun, members join, link cards and activate offers. Both lie before `business_date`.
+    offers have begun, members join, link cards and activate offers. Both lie before `business_date`. `face_value` is
+    what a point is worth at a till, in major units as decimal text.
     """
 
     seed: int

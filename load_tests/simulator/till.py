@@ -45,6 +45,7 @@ PROOFS: Weighted[str] = Weighted({"pay-code": 55, "card": 42, "staff": 3})
 """Assumption: how a member shows that the points are theirs."""
 
 BY_AMOUNT_PERMILLE = 400
+"""Assumption: two redemptions in five ask for an amount: at a face value of one cent, as many points as cents."""
 
 
 class Market:

@@ -10,6 +10,7 @@ from load_tests.simulator import Coalition, Plan, make_coalition, make_day
 from load_tests.simulator.messages import check_digit
 from load_tests.simulator.model import CardMessage
 from offers.messages import CardMessage as CanonicalMessage
+from offers.payments import PaymentState, payments
 from offers.reading import looks_like_card_number, read_message
 
 
@@ -88,7 +89,7 @@ def test_every_message_of_a_brand_finds_its_place(coalition: Coalition, plan: Pl
 
 def test_joins_are_explicit_at_one_processor_and_by_network_at_the_other(messages: list[CardMessage]) -> None:
     """Nordpay names the payment in every message but an orphan refund; Pontepay leaves the network's ids alone."""
-    payments: dict[str, set[str]] = {}
+    named_by: dict[str, set[str]] = {}
     orphans = 0
     for message in messages:
         if message.expected != "accepted":
@@ -99,10 +100,35 @@ def test_joins_are_explicit_at_one_processor_and_by_network_at_the_other(message
         orphans += message.kind == "refund" and not linked
         assert bool(named) == (message.source == "nordpay" and (linked or message.kind != "refund"))
         if message.kind != "refund":
-            payments.setdefault(message.payment, set()).add(message.body["network_transaction_id"])
-    assert {len(ids) for ids in payments.values()} == {1}
-    assert len(set.union(*payments.values())) == len(payments)
+            named_by.setdefault(message.payment, set()).add(message.body["network_transaction_id"])
+    assert {len(ids) for ids in named_by.values()} == {1}
+    assert len(set.union(*named_by.values())) == len(named_by)
     assert 0 < orphans < 40
+
+
+def test_folded_messages_say_what_was_simulated(coalition: Coalition, plan: Plan, messages: list[CardMessage]) -> None:
+    """However the messages arrived, the fold finds the payments that were simulated and what each came to."""
+    owners = {card.token: member.key for member in coalition.members for card in member.cards}
+    accounts: dict[str, list[CanonicalMessage]] = {}
+    expected: Counter[str] = Counter()
+    signs = {"clearing": 1, "clearing_reversal": -1, "refund": -1}
+    orphans: Counter[str] = Counter()
+    for message in messages:
+        if message.expected in {"accepted", "duplicate"}:
+            read = read_message(msgspec.json.encode(message.body), message.source)
+            assert isinstance(read, CanonicalMessage)
+            accounts.setdefault(owners.get(read.card_token, read.card_token), []).append(read)
+        if message.expected == "accepted":
+            orphan = message.kind == "refund" and "original_network_transaction_id" not in message.body
+            orphans["orphans"] += orphan
+            expected[message.payment] += 0 if orphan else signs.get(message.kind, 0) * message.body["amount_minor"]
+    folded = [payment for account in accounts.values() for payment in payments(account)]
+    states = Counter(payment.state for payment in folded)
+    assert states[PaymentState.ORPHAN_REFUND] == orphans["orphans"] > 0
+    assert len(folded) == len(expected) + orphans["orphans"] == plan.counts["payments"] + orphans["orphans"]
+    net = sorted(payment.net_minor for payment in folded if payment.state != PaymentState.ORPHAN_REFUND)
+    assert net == sorted(expected.values())
+    assert states[PaymentState.DECLINED] == plan.counts["payment-declined"]
 
 
 def test_arns_have_their_check_digit(messages: list[CardMessage]) -> None:
