@@ -1,6 +1,7 @@
 """What tests stand on: a real PostgreSQL server for the session, and a fresh migrated database for a test."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,9 +17,11 @@ TEMPLATE = "koinon_template"
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """Give the URL of a real PostgreSQL server that lives as long as the session."""
-    with embedded_server(tmp_path_factory.mktemp("server")) as url:
+    # Not in pytest's own folder: the next pytest to start closes that to other users, and the server, which runs as
+    # one of them when the tests run as root, would lose its data under its feet.
+    with tempfile.TemporaryDirectory(prefix="koinon-tests-") as folder, embedded_server(Path(folder)) as url:
         yield url
 
 
