@@ -1,0 +1,178 @@
+"""Evidence: everything that deciding about some purchases needs, read set by set."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from koinon.database import Connection, beside
+from offers.decisions import Decision, PlaceFacts, PurchaseFacts, card_facts, decide, till_facts
+from offers.model import Activation, OfferVersion
+from offers.payments import Payment
+from offers.places import known_places
+
+statements = beside(__file__)
+decode_payment = msgspec.json.Decoder(Payment).decode
+
+PurchaseKey = tuple[int, UUID]
+"""(account, purchase)"""
+
+
+@lru_cache(maxsize=10_000)
+def version_of(body: str) -> OfferVersion:
+    """Return an offer's version; versions never change, so each is read once a process."""
+    return msgspec.json.decode(body, type=OfferVersion)
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """What a purchase has earned so far from one offer (0: what the till stated)."""
+
+    partner_id: int
+    pending_points: int
+    posted_points: int
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about one purchase, and which offers are to be decided about it."""
+
+    key: PurchaseKey
+    row: asyncpg.Record
+    sightings: tuple[PurchaseFacts, ...]
+    place_id: int | None
+    offers: tuple[tuple[OfferVersion, int, Activation | None], ...]
+    rewards: Mapping[int, Posted]
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the purchase happened, by the one who saw it best: the card before the till."""
+        return self.sightings[0].occurred_at if self.sightings else self.row["occurred_at"]
+
+    def decisions(self) -> list[tuple[Decision, OfferVersion, int]]:
+        """Decide every offer on every sighting; returns (decision, version, funding partner's id)."""
+        return [
+            (decide(facts, activation, version), version, partner_id)
+            for version, partner_id, activation in self.offers
+            for facts in self.sightings
+        ]
+
+
+class Contracts:
+    """Partners' contract versions by time: which one holds for a purchase."""
+
+    def __init__(self, rows: Sequence[asyncpg.Record]) -> None:
+        self._versions: dict[int, tuple[list[datetime], list[int]]] = {}
+        for row in rows:
+            starts, versions = self._versions.setdefault(row["partner_id"], ([], []))
+            starts.append(row["effective_from"])
+            versions.append(row["version"])
+
+    def at(self, partner_id: int, instant: datetime) -> int | None:
+        """Return the version in force at an instant, or None before the first."""
+        starts, versions = self._versions.get(partner_id, ([], []))
+        place = bisect_right(starts, instant)
+        return versions[place - 1] if place else None
+
+
+async def contracts_of(connection: Connection, partners: Sequence[int]) -> Contracts:
+    """Read the contract versions of partners."""
+    return Contracts(await connection.fetch(statements["contract_versions"], partners))
+
+
+async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> list[Evidence]:
+    """Read what is known about purchases, in the order of their keys."""
+    columns = [account for account, _ in keys], [purchase for _, purchase in keys]
+    rows = await connection.fetch(statements["purchase_facts"], *columns)
+    paid = await connection.fetch(statements["payments_at"], *columns)
+    rewards: dict[PurchaseKey, dict[int, Posted]] = {}
+    for row in await connection.fetch(statements["rewards_of"], *columns):
+        rewards.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = Posted(
+            row["partner_id"], row["pending_points"], row["posted_points"]
+        )
+    seen = await _card_sightings(connection, rows, paid)
+    activated = await _activated(connection, sorted({row["account_id"] for row in rows}))
+    standing = await _standing(connection, sorted({row["programme_id"] for row in rows}))
+    found = []
+    for row in rows:
+        key = (row["account_id"], row["purchase_id"])
+        sightings = [*seen.get(key, []), *_till_sighting(row)]
+        at = sightings[0].occurred_at if sightings else row["occurred_at"]
+        found.append(
+            Evidence(
+                key=key,
+                row=row,
+                sightings=tuple(sightings),
+                place_id=next((facts.place_id for facts in sightings if facts.place_id is not None), None),
+                offers=(*activated.get(row["account_id"], ()), *_standing_at(standing, row["programme_id"], at)),
+                rewards=rewards.get(key, {}),
+            )
+        )
+    return found
+
+
+def _till_sighting(row: asyncpg.Record) -> list[PurchaseFacts]:
+    if row["till_partner_id"] is None:
+        return []
+    place = PlaceFacts(row["till_place_id"], row["till_partner"], row["till_zone"])
+    return [
+        till_facts(
+            amount_minor=row["amount_minor"],
+            currency=row["currency"],
+            occurred_at=row["till_occurred_at"],
+            place=place,
+        )
+    ]
+
+
+async def _card_sightings(
+    connection: Connection, rows: Sequence[asyncpg.Record], paid: Sequence[asyncpg.Record]
+) -> dict[PurchaseKey, list[PurchaseFacts]]:
+    programmes = {(row["account_id"], row["purchase_id"]): row["programme_id"] for row in rows}
+    payments = [
+        ((row["account_id"], row["purchase_id"]), decode_payment(row["fold"]), row["linked_at"]) for row in paid
+    ]
+    known = await known_places(connection, [(programmes[key], payment) for key, payment, _ in payments])
+    resolved = [known.resolve(programmes[key], payment) for key, payment, _ in payments]
+    places = {
+        row["place_id"]: PlaceFacts(row["place_id"], row["code"], row["time_zone"])
+        for row in await connection.fetch(
+            statements["place_facts"], sorted({each.place_id for each in resolved if each.place_id is not None})
+        )
+    }
+    seen: dict[PurchaseKey, list[PurchaseFacts]] = {}
+    for (key, payment, linked_at), resolution in zip(payments, resolved, strict=True):
+        place = places.get(resolution.place_id) if resolution.place_id is not None else None
+        seen.setdefault(key, []).append(card_facts(payment, resolution, place, linked_at))
+    return seen
+
+
+async def _activated(
+    connection: Connection, accounts: Sequence[int]
+) -> dict[int, list[tuple[OfferVersion, int, Activation | None]]]:
+    activated: dict[int, list[tuple[OfferVersion, int, Activation | None]]] = {}
+    for row in await connection.fetch(statements["activations_of"], accounts):
+        activation = Activation(version_id=row["version_id"], activated_at=row["activated_at"])
+        activated.setdefault(row["account_id"], []).append((version_of(row["body"]), row["partner_id"], activation))
+    return activated
+
+
+async def _standing(connection: Connection, programmes: Sequence[int]) -> dict[int, list[asyncpg.Record]]:
+    standing: dict[int, list[asyncpg.Record]] = {}
+    for row in await connection.fetch(statements["standing_offers"], programmes):
+        standing.setdefault(row["programme_id"], []).append(row)
+    return standing
+
+
+def _standing_at(
+    standing: Mapping[int, Sequence[asyncpg.Record]], programme_id: int, at: datetime
+) -> list[tuple[OfferVersion, int, Activation | None]]:
+    """Return the versions that held at the purchase's time of offers that need no switching on."""
+    chosen: dict[int, tuple[OfferVersion, int, Activation | None]] = {}
+    for row in standing.get(programme_id, ()):
+        version = version_of(row["body"])
+        if row["published_at"] <= at:
+            chosen.setdefault(version.offer_id, (version, row["partner_id"], None))
+    return list(chosen.values())

@@ -1,0 +1,211 @@
+-- Card links and the inbox are keyed by card; payments, purchases and rewards by account, beside the ledger's rows;
+-- offers are few and known everywhere; budgets are keyed by offer.
+
+CREATE SCHEMA offers;
+
+-- A token that a source asserted to be a member's. card_key is made from programme, source and token (offers/cards.py).
+CREATE TABLE offers.card (
+    card_key bigint NOT NULL,
+    link_id uuid NOT NULL,
+    programme_id bigint NOT NULL,
+    source_id bigint NOT NULL,
+    token text NOT NULL,
+    par text,
+    last4 text,
+    network text,
+    member_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    linked_at timestamptz NOT NULL,
+    unlinked_at timestamptz,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (card_key, link_id)
+);
+CREATE UNIQUE INDEX card_one_active ON offers.card (card_key) WHERE unlinked_at IS NULL;
+
+-- Which member a payment account reference belongs to: it stays when the card is issued again under another number.
+CREATE TABLE offers.payment_account (
+    par_key bigint NOT NULL,
+    link_id uuid NOT NULL,
+    programme_id bigint NOT NULL,
+    par text NOT NULL,
+    member_id bigint NOT NULL,
+    ended_at timestamptz,
+    PRIMARY KEY (par_key, link_id)
+);
+CREATE UNIQUE INDEX payment_account_one_active ON offers.payment_account (par_key) WHERE ended_at IS NULL;
+
+-- Every message id that a source has used, with what it stood for: keyed by source, as no card is known from an id.
+CREATE TABLE offers.message (
+    source_id bigint NOT NULL,
+    message_id text NOT NULL,
+    content_hash bytea NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (source_id, message_id)
+);
+
+-- What was taken in and is to be folded. The body leaves the inbox with the fold; a card that nobody linked leaves none.
+CREATE TABLE offers.inbox (
+    card_key bigint NOT NULL,
+    source_id bigint NOT NULL,
+    message_id text NOT NULL,
+    programme_id bigint NOT NULL,
+    body text,
+    state text NOT NULL DEFAULT 'new',
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (card_key, source_id, message_id),
+    CONSTRAINT inbox_state CHECK (state IN ('new', 'folded', 'unlinked'))
+) WITH (fillfactor = 70);
+CREATE INDEX inbox_new ON offers.inbox (card_key) WHERE state = 'new';
+
+-- One row an account, locked by whoever changes its purchases: a till and the worker never miss each other's sighting.
+CREATE TABLE offers.lane (
+    account_id bigint PRIMARY KEY
+);
+
+CREATE TABLE offers.purchase (
+    account_id bigint NOT NULL,
+    purchase_id uuid NOT NULL,
+    programme_id bigint NOT NULL,
+    member_id bigint NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    place_id bigint,
+    revision integer NOT NULL DEFAULT 1,
+    settled_revision integer NOT NULL DEFAULT 0,
+    merged_into uuid,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (account_id, purchase_id),
+    CONSTRAINT purchase_revision CHECK (settled_revision <= revision)
+) WITH (fillfactor = 80);
+CREATE INDEX purchase_unsettled ON offers.purchase (account_id, purchase_id) WHERE settled_revision < revision;
+
+-- What a till said about a purchase: points stated by the brand, or none (its offers decide).
+CREATE TABLE offers.till_sighting (
+    account_id bigint NOT NULL,
+    purchase_id uuid NOT NULL,
+    partner_id bigint NOT NULL,
+    place_id bigint NOT NULL,
+    receipt text,
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    stated_points bigint,
+    card_token text,
+    source_id bigint,
+    auth_code text,
+    occurred_at timestamptz NOT NULL,
+    reversed_at timestamptz,
+    PRIMARY KEY (account_id, purchase_id),
+    CONSTRAINT till_amount CHECK (amount_minor > 0),
+    CONSTRAINT till_points CHECK (stated_points > 0)
+);
+CREATE INDEX till_sighting_tender ON offers.till_sighting (account_id, auth_code) WHERE auth_code IS NOT NULL;
+
+CREATE TABLE offers.payment (
+    account_id bigint NOT NULL,
+    payment_id uuid NOT NULL,
+    purchase_id uuid NOT NULL,
+    linked_at timestamptz,
+    fold text NOT NULL,
+    auth_codes text[] NOT NULL,
+    merged_into uuid,
+    PRIMARY KEY (account_id, payment_id)
+) WITH (fillfactor = 70);
+CREATE INDEX payment_purchase ON offers.payment (account_id, purchase_id);
+
+-- From a message's join key to its payment (offers/joins.py).
+CREATE TABLE offers.payment_key (
+    account_id bigint NOT NULL,
+    join_key text NOT NULL,
+    payment_id uuid NOT NULL,
+    PRIMARY KEY (account_id, join_key)
+);
+
+CREATE TABLE offers.payment_message (
+    account_id bigint NOT NULL,
+    source_id bigint NOT NULL,
+    message_id text NOT NULL,
+    payment_id uuid NOT NULL,
+    body text NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (account_id, source_id, message_id)
+);
+CREATE INDEX payment_message_payment ON offers.payment_message (account_id, payment_id);
+
+CREATE TABLE offers.offer (
+    offer_id bigint PRIMARY KEY,
+    programme_id bigint NOT NULL,
+    partner_id bigint NOT NULL,
+    created_at timestamptz NOT NULL
+);
+
+-- A version never changes; `body` is the OfferVersion (offers/model.py).
+CREATE TABLE offers.offer_version (
+    version_id bigint PRIMARY KEY,
+    offer_id bigint NOT NULL REFERENCES offers.offer,
+    version_no integer NOT NULL,
+    programme_id bigint NOT NULL,
+    partner_id bigint NOT NULL,
+    activation_required boolean NOT NULL,
+    body text NOT NULL,
+    published_at timestamptz NOT NULL,
+    CONSTRAINT offer_version_unique UNIQUE (offer_id, version_no)
+);
+CREATE INDEX offer_version_programme ON offers.offer_version (programme_id, activation_required);
+
+-- The version, and the words that were shown, are frozen when the member switches the offer on.
+CREATE TABLE offers.activation (
+    account_id bigint NOT NULL,
+    offer_id bigint NOT NULL,
+    version_id bigint NOT NULL,
+    member_id bigint NOT NULL,
+    activated_at timestamptz NOT NULL,
+    terms text NOT NULL,
+    terms_sha256 bytea NOT NULL,
+    PRIMARY KEY (account_id, offer_id)
+);
+
+-- The receipt of a purchase and an offer: which rules held, and why it earns what it earns.
+CREATE TABLE offers.decision (
+    account_id bigint NOT NULL,
+    purchase_id uuid NOT NULL,
+    offer_id bigint NOT NULL,
+    version_id bigint NOT NULL,
+    revision integer NOT NULL,
+    reason text,
+    points bigint NOT NULL,
+    receipt text NOT NULL,
+    PRIMARY KEY (account_id, purchase_id, offer_id)
+) WITH (fillfactor = 80);
+
+-- What a purchase has earned so far from one offer (0: what the till stated): `posted` stands in the ledger.
+CREATE TABLE offers.reward (
+    account_id bigint NOT NULL,
+    purchase_id uuid NOT NULL,
+    offer_id bigint NOT NULL,
+    partner_id bigint NOT NULL,
+    pending_points bigint NOT NULL,
+    posted_points bigint NOT NULL,
+    shortfall_points bigint NOT NULL DEFAULT 0,
+    revision integer NOT NULL,
+    PRIMARY KEY (account_id, purchase_id, offer_id),
+    CONSTRAINT reward_not_negative CHECK (pending_points >= 0 AND posted_points >= 0 AND shortfall_points >= 0)
+) WITH (fillfactor = 80);
+CREATE INDEX reward_pending ON offers.reward (account_id) WHERE pending_points > 0;
+
+CREATE TABLE offers.budget (
+    offer_id bigint PRIMARY KEY,
+    cap_points bigint NOT NULL,
+    reserved_points bigint NOT NULL DEFAULT 0,
+    spent_points bigint NOT NULL DEFAULT 0,
+    CONSTRAINT budget_never_overrun CHECK (
+        reserved_points >= 0 AND spent_points >= 0 AND reserved_points + spent_points <= cap_points)
+) WITH (fillfactor = 50);
+
+-- What a purchase has of a budget, as of one revision of the purchase: asking again for it changes nothing.
+CREATE TABLE offers.budget_share (
+    offer_id bigint NOT NULL,
+    purchase_id uuid NOT NULL,
+    revision integer NOT NULL,
+    reserved_points bigint NOT NULL,
+    spent_points bigint NOT NULL,
+    PRIMARY KEY (offer_id, purchase_id)
+) WITH (fillfactor = 80);

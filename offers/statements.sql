@@ -1,0 +1,172 @@
+-- take_messages: new card messages of some cards, each taken by one worker
+SELECT i.card_key, i.source_id, i.message_id, i.programme_id, i.body, i.received_at
+FROM offers.inbox i WHERE i.state = 'new' ORDER BY i.card_key, i.source_id, i.message_id LIMIT $1
+FOR UPDATE SKIP LOCKED;
+
+-- cards_of: the last link of each card, ended or not
+SELECT DISTINCT ON (c.card_key) c.card_key, c.member_id, c.account_id, c.linked_at, c.unlinked_at
+FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) ORDER BY c.card_key, c.linked_at DESC;
+
+-- open_lanes: make the lanes of accounts that have none yet
+INSERT INTO offers.lane (account_id) SELECT DISTINCT unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING;
+
+-- lock_lanes: wait for whoever changes these accounts' purchases
+SELECT account_id FROM offers.lane WHERE account_id = ANY ($1::bigint[]) ORDER BY account_id FOR UPDATE;
+
+-- known_keys: the payments that join keys belong to
+SELECT k.account_id, k.join_key, k.payment_id
+FROM unnest($1::bigint[], $2::text[]) AS g (account_id, join_key)
+JOIN offers.payment_key k ON k.account_id = g.account_id AND k.join_key = g.join_key;
+
+-- put_keys: let join keys belong to payments
+INSERT INTO offers.payment_key AS k (account_id, join_key, payment_id)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::uuid[])
+ON CONFLICT (account_id, join_key) DO UPDATE SET payment_id = excluded.payment_id
+WHERE k.payment_id <> excluded.payment_id;
+
+-- keep_messages: put messages to their payments
+INSERT INTO offers.payment_message (account_id, source_id, message_id, payment_id, body, received_at)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[])
+ON CONFLICT DO NOTHING;
+
+-- merge_messages: move the messages of payments that turned out to be one
+UPDATE offers.payment_message m SET payment_id = g.into_id
+FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
+WHERE m.account_id = g.account_id AND m.payment_id = g.payment_id;
+
+-- merge_keys: move the keys of payments that turned out to be one
+UPDATE offers.payment_key k SET payment_id = g.into_id
+FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
+WHERE k.account_id = g.account_id AND k.payment_id = g.payment_id;
+
+-- merge_payments: note into which payment others were merged; gives the purchases that they leave
+UPDATE offers.payment p SET merged_into = g.into_id
+FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
+WHERE p.account_id = g.account_id AND p.payment_id = g.payment_id
+RETURNING p.account_id, p.purchase_id;
+
+-- messages_of: all messages of payments
+SELECT m.account_id, m.payment_id, m.body
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, payment_id)
+JOIN offers.payment_message m ON m.account_id = g.account_id AND m.payment_id = g.payment_id;
+
+-- purchases_of: the purchases of payments
+SELECT p.account_id, p.payment_id, p.purchase_id
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, payment_id)
+JOIN offers.payment p ON p.account_id = g.account_id AND p.payment_id = g.payment_id AND p.merged_into IS NULL;
+
+-- open_tenders: till sightings of accounts that name an authorisation code and have no card payment yet
+SELECT s.account_id, s.purchase_id, s.place_id, s.amount_minor, s.currency, s.card_token, s.source_id, s.auth_code,
+    s.occurred_at
+FROM offers.till_sighting s
+WHERE s.account_id = ANY ($1::bigint[]) AND s.auth_code IS NOT NULL
+AND NOT EXISTS (SELECT FROM offers.payment p
+                WHERE p.account_id = s.account_id AND p.purchase_id = s.purchase_id AND p.merged_into IS NULL)
+ORDER BY s.account_id, s.occurred_at, s.purchase_id;
+
+-- free_payments: card payments of accounts that carry one of these authorisation codes and were seen at no till
+SELECT p.account_id, p.payment_id, p.purchase_id, p.fold, u.programme_id
+FROM offers.payment p JOIN offers.purchase u ON u.account_id = p.account_id AND u.purchase_id = p.purchase_id
+WHERE p.account_id = ANY ($1::bigint[]) AND p.auth_codes && $2::text[] AND p.merged_into IS NULL
+AND NOT EXISTS (SELECT FROM offers.till_sighting s
+                WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id)
+ORDER BY p.account_id, p.payment_id;
+
+-- put_payments: write the folds of payments
+INSERT INTO offers.payment AS p (account_id, payment_id, purchase_id, linked_at, fold, auth_codes)
+SELECT g.account_id, g.payment_id, g.purchase_id, g.linked_at, g.fold, string_to_array(g.auth_codes, ',')
+FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[])
+    AS g (account_id, payment_id, purchase_id, linked_at, fold, auth_codes)
+ON CONFLICT (account_id, payment_id) DO UPDATE SET fold = excluded.fold, auth_codes = excluded.auth_codes,
+    linked_at = least(p.linked_at, excluded.linked_at);
+
+-- touch_purchases: make purchases, or let known ones be settled again
+INSERT INTO offers.purchase AS u (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[])
+ON CONFLICT (account_id, purchase_id) DO UPDATE SET revision = u.revision + 1;
+
+-- leave_purchases: let purchases that a payment left be settled again
+UPDATE offers.purchase u SET revision = u.revision + 1
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
+WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+
+-- leave_inbox: note that messages were folded, or that nobody had linked the card; the body goes
+UPDATE offers.inbox i SET state = g.state, body = NULL
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS g (card_key, source_id, message_id, state)
+WHERE i.card_key = g.card_key AND i.source_id = g.source_id AND i.message_id = g.message_id;
+
+-- candidates: the places that identity keys of a programme name, each for a span of time
+SELECT i.place_id, i.identity_key, i.valid_from, i.valid_until
+FROM places.network_identity i WHERE i.programme_id = $1 AND i.identity_key = ANY ($2::text[]);
+
+-- take_unsettled: purchases about which more is known than was settled, each taken by one worker
+SELECT u.account_id, u.purchase_id FROM offers.purchase u
+WHERE u.settled_revision < u.revision ORDER BY u.account_id, u.purchase_id LIMIT $1
+FOR UPDATE SKIP LOCKED;
+
+-- purchase_facts: purchases with what a till said of them and their programme
+SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision,
+    pr.time_zone, pr.expiry_months, pr.unit_id,
+    s.partner_id AS till_partner_id, s.place_id AS till_place_id, s.amount_minor, s.currency, s.stated_points,
+    s.occurred_at AS till_occurred_at, tp.code AS till_partner, pl.time_zone AS till_zone
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
+JOIN offers.purchase u ON u.account_id = g.account_id AND u.purchase_id = g.purchase_id
+JOIN parties.programme pr ON pr.programme_id = u.programme_id
+LEFT JOIN offers.till_sighting s
+    ON s.account_id = u.account_id AND s.purchase_id = u.purchase_id AND s.reversed_at IS NULL
+LEFT JOIN parties.partner tp ON tp.partner_id = s.partner_id
+LEFT JOIN places.place pl ON pl.place_id = s.place_id
+ORDER BY u.account_id, u.purchase_id;
+
+-- payments_at: the card payments of purchases
+SELECT p.account_id, p.purchase_id, p.fold, p.linked_at
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
+JOIN offers.payment p ON p.account_id = g.account_id AND p.purchase_id = g.purchase_id AND p.merged_into IS NULL;
+
+-- rewards_of: what purchases have earned so far
+SELECT r.account_id, r.purchase_id, r.offer_id, r.partner_id, r.pending_points, r.posted_points
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
+JOIN offers.reward r ON r.account_id = g.account_id AND r.purchase_id = g.purchase_id;
+
+-- activations_of: the offers that accounts have switched on
+SELECT a.account_id, a.offer_id, a.version_id, a.activated_at, v.partner_id, v.body
+FROM offers.activation a JOIN offers.offer_version v ON v.version_id = a.version_id
+WHERE a.account_id = ANY ($1::bigint[]);
+
+-- standing_offers: versions of programmes that need no switching on, the newest of an offer first
+SELECT v.programme_id, v.partner_id, v.version_id, v.published_at, v.body
+FROM offers.offer_version v
+WHERE v.programme_id = ANY ($1::bigint[]) AND NOT v.activation_required
+ORDER BY v.offer_id, v.version_no DESC;
+
+-- place_facts: places with their partner's code
+SELECT pl.place_id, pl.time_zone, pa.code FROM places.place pl JOIN parties.partner pa USING (partner_id)
+WHERE pl.place_id = ANY ($1::bigint[]);
+
+-- contract_versions: partners' contract versions with the instant from which each holds
+SELECT c.partner_id, c.version, c.effective_from FROM parties.contract c
+WHERE c.partner_id = ANY ($1::bigint[]) ORDER BY c.partner_id, c.effective_from;
+
+-- set_budget_shares: what is granted of budgets
+SELECT offer_id, purchase_id, granted_points FROM offers.set_budget_shares($1::jsonb);
+
+-- put_rewards: what purchases have earned by now
+INSERT INTO offers.reward AS r (account_id, purchase_id, offer_id, partner_id, pending_points, posted_points,
+    shortfall_points, revision)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+    $8::integer[])
+ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET pending_points = excluded.pending_points,
+    posted_points = excluded.posted_points, shortfall_points = excluded.shortfall_points,
+    revision = excluded.revision;
+
+-- put_decisions: the receipts of purchases and offers
+INSERT INTO offers.decision AS d (account_id, purchase_id, offer_id, version_id, revision, reason, points, receipt)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[], $7::bigint[],
+    $8::text[])
+ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET version_id = excluded.version_id,
+    revision = excluded.revision, reason = excluded.reason, points = excluded.points, receipt = excluded.receipt;
+
+-- set_settled: what is known of purchases is settled
+UPDATE offers.purchase u SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id)
+FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[]) AS g (account_id, purchase_id, revision, place_id)
+WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
