@@ -5,11 +5,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from koinon_verify.problems import Refused
 
-DEPTH_MAX = 8
 HASH_BYTES = 32
 
 _WHOLE = re.compile(r"(?:0|-?[1-9][0-9]{0,30})")
@@ -20,21 +20,13 @@ Fields = Mapping[str, Any]
 
 def write_canonical(value: Any) -> bytes:
     """Write canonical JSON of text, lists and objects with ASCII keys."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def read_canonical(raw: bytes) -> Fields:
     """Read one object, whose bytes must be exactly those that writing it again gives."""
     try:
-        value = json.loads(
-            raw.decode(),
-            object_pairs_hook=_object,
-            parse_int=_refuse,
-            parse_float=_refuse,
-            parse_constant=_refuse,
-        )
-        _check(value, DEPTH_MAX)
+        value = _DECODER.decode(raw.decode())
         again = write_canonical(value)
     except (ValueError, RecursionError) as error:
         raise Refused("not-canonical", "not canonical JSON of text values under ASCII keys") from error
@@ -94,6 +86,8 @@ def hashes_of(fields: Fields, name: str) -> list[bytes]:
     value = fields[name]
     if not isinstance(value, list):
         raise Refused("field-wrong", f"{name} is not a list")
+    if not all(isinstance(item, str) for item in value):
+        raise Refused("field-wrong", f"{name} is not a list of hashes")
     return [unbase64url(item, name) for item in value]
 
 
@@ -110,11 +104,12 @@ def base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def unbase64url(text: Any, name: str) -> bytes:
+@lru_cache(maxsize=65_536)  # the upper hashes of a tree stand in every proof
+def unbase64url(text: str, name: str) -> bytes:
     """Read 32 bytes in their one spelling as base64url without padding."""
     try:
         data = urlsafe_b64decode(text + "=")
-    except (ValueError, TypeError):
+    except ValueError:
         data = b""
     if len(data) != HASH_BYTES or base64url(data) != text:
         raise Refused("field-wrong", f"{name} is not 32 bytes in base64url")
@@ -125,6 +120,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise ValueError("a key stands twice")
+    for key, item in pairs:
+        plain = isinstance(item, str | dict) or (
+            isinstance(item, list) and all(isinstance(inner, str | dict) for inner in item)
+        )
+        if not plain or not key.isascii():
+            raise ValueError("a value is no text, or a key is not ASCII")
     return value
 
 
@@ -132,16 +133,5 @@ def _refuse(text: str) -> NoReturn:
     raise ValueError(f"a bare {text} is no text")
 
 
-def _check(value: Any, depth: int) -> None:
-    if isinstance(value, str):
-        return
-    if depth == 0 or not isinstance(value, dict | list):
-        raise ValueError("a value is no text, or nested too deep")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not key.isascii():
-                raise ValueError("a key is not ASCII")
-            _check(item, depth - 1)
-    else:
-        for item in value:
-            _check(item, depth - 1)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_refuse, parse_float=_refuse, parse_constant=_refuse)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

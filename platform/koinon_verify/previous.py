@@ -18,12 +18,13 @@ def check_previous(bundle: Bundle, previous: Bundle, problems: Problems) -> None
     found: list[tuple[int, str]] = []
     if bundle.head and previous.head:
         found += _check_heads(bundle.head, previous.head)
-    if bundle.checkpoint and previous.checkpoint:
-        found += _check_checkpoints(bundle.checkpoint, previous.checkpoint)
-    if bundle.seal and previous.seal:
-        found += _check_outstanding(bundle.seal, previous.seal)
-    if bundle.statement and previous.statement:
-        found += _check_cells(bundle.statement, previous.statement)
+    if not found:
+        if bundle.checkpoint and previous.checkpoint:
+            found += _check_checkpoints(bundle.checkpoint, previous.checkpoint)
+        if bundle.seal and previous.seal:
+            found += _check_outstanding(bundle.seal, previous.seal)
+        if bundle.statement and previous.statement:
+            found += _check_cells(bundle.statement, previous.statement)
     for line, detail in found:
         problems.add(bundle.file, line, Refused("previous-mismatch", detail))
 
@@ -34,7 +35,7 @@ def _check_heads(head: Head, before: Head) -> Found:
         yield 1, f"the previous bundle is of {then}"
     elif now.window <= then.window:
         yield 1, f"the previous bundle's window {then.window} is not before {now.window}"
-    if head.key != before.key:
+    elif head.key != before.key:
         yield 1, f"the previous bundle's log has another key, {before.key.text}"
 
 

@@ -88,9 +88,9 @@ def as_text(report: Report) -> str:
     if bundle.checkpoint:
         rows.append(("checkpoint", f"{bundle.checkpoint.origin}, {bundle.checkpoint.size:,} leaves"))
     if head:
-        trust = "pinned" if report.pinned else "taken from the bundle itself: pin the log's key with --key"
+        trust = "pinned by --key" if report.pinned else "trusted from this bundle; --key pins it"
         rows += [("key", f"{head.key.fingerprint} ({trust})")]
-    if statement:
+    if statement and report.ok:  # no figure of a bundle that does not hold, lest somebody book it
         for name, minor in (("pays", statement.pays), ("receives", statement.receives), ("net", statement.net)):
             rows.append((name, f"{money(minor, statement.exponent, statement.currency):>20}"))
     title = str(bundle.identity or bundle.file) + (f", {statement.business_date}" if statement else "")

@@ -4,7 +4,8 @@ A commitment is SHA-256(salt ‖ content), written base64url without padding. In
 its own slot; a seal or a run holds the RFC 6962 root over its parties' commitments, sorted by their bytes.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -28,6 +29,7 @@ from koinon.audit.tree import leaf_hash
 LEAF_VERSION = "1"
 SALT_BYTES = 32
 
+_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -38,7 +40,7 @@ def canonical(value: Any) -> bytes:
 
 def base64url(data: bytes) -> str:
     """Write bytes as base64url without padding, as every hash and salt in leaves and bundles is written."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_URL_ALPHABET, b"=").decode()
 
 
 def unbase64url(text: str) -> bytes:

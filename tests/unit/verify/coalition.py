@@ -113,9 +113,10 @@ class Coalition:
 
     alter_statement: Alter | None = None
     alter_seal: Alter | None = None
-    alter_entries: Callable[[list[BundleEntry]], list[BundleEntry]] | None = None
     alter_effects: Callable[[list[PartyEffect]], list[PartyEffect]] | None = None
     alter_contracts: Callable[[list[ContractTerms]], list[ContractTerms]] | None = None
+    windows: dict[int, list[tuple[str, str, list[Mover]]]] = field(default_factory=lambda: WINDOWS)
+    origin: str = ORIGIN
     seal_first: bool = False
     witnessed: bool = True
     leaves: list[bytes] = field(default_factory=lambda: [b"an older leaf"] * 3)
@@ -131,7 +132,7 @@ class Coalition:
         seals = self._seal(window, entries)
         statements = self._run(window, entries)
         tree = tree_of([leaf_hash(leaf) for leaf in self.leaves])
-        checkpoint = Checkpoint(ORIGIN, tree.size, tree.root())
+        checkpoint = Checkpoint(self.origin, tree.size, tree.root())
         signatures = [sign(checkpoint.body, ORIGIN, LOG)]
         if self.witnessed:
             signatures.append(sign(checkpoint.body, "witness.example", WITNESS))
@@ -165,7 +166,7 @@ class Coalition:
 
     def _journals(self, window: int) -> dict[str, list[tuple[BundleEntry, PartyEffect]]]:
         entries: dict[str, list[tuple[BundleEntry, PartyEffect]]] = defaultdict(list)
-        for journal, kind, movers in WINDOWS[window]:
+        for journal, kind, movers in self.windows[window]:
             facts = JournalFacts(
                 journal=journal, kind=kind, at=f"2026-03-{window - 10:02}T10:00:00Z", programme="sun", window=window
             )
@@ -192,14 +193,7 @@ class Coalition:
                 entry = BundleEntry(index=len(self.leaves), leaf=leaf.text, opening=opening, shared=shared)
                 entries[made.partner].append((entry, made))
             self.leaves.append(leaf.text)
-        if self.alter_entries:
-            entries["grocer"] = self._altered(entries["grocer"])
         return entries
-
-    def _altered(self, entries: list[tuple[BundleEntry, PartyEffect]]) -> list[tuple[BundleEntry, PartyEffect]]:
-        assert self.alter_entries
-        made = {id(entry): effect for entry, effect in entries}
-        return [(entry, made[id(entry)]) for entry in self.alter_entries([entry for entry, _ in entries])]
 
     def _seal(self, window: int, entries: dict[str, list[tuple[BundleEntry, PartyEffect]]]) -> dict[str, Committed]:
         contents = {}
