@@ -1,6 +1,7 @@
 """What the interface's description says of every operation: its answers, its refusals, and its key."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[FieldProblem] | None = None
 
 
+@dataclass
 class Keyed(Operation):
     """An operation that writes: it needs an `Idempotency-Key`."""
 
@@ -58,19 +60,20 @@ class Keyed(Operation):
 
 def reads(*problems: type[Problem]) -> dict[int, ResponseSpec]:
     """Return the refusals of an operation that reads."""
-    return _refusals(NotAuthenticated, NotAllowed, InvalidInput, *problems)
+    return refusals(NotAuthenticated, NotAllowed, InvalidInput, *problems)
 
 
 def writes(status: int, body: Any, *problems: type[Problem]) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that writes once for a key."""
     answered = ResponseSpec(data_container=body, generate_examples=False, description="Done, once for its key.")
-    refused = _refusals(
+    refused = refusals(
         NotAuthenticated, NotAllowed, InvalidInput, IdempotencyKeyMissing, IdempotencyKeyReused, *problems
     )
     return {status: answered} | refused
 
 
-def _refusals(*problems: type[Problem]) -> dict[int, ResponseSpec]:
+def refusals(*problems: type[Problem]) -> dict[int, ResponseSpec]:
+    """Return the description of exactly these refusals, for an operation that anyone may call."""
     by_status: dict[int, list[type[Problem]]] = defaultdict(list)
     for problem in dict.fromkeys(problems):
         by_status[problem.status].append(problem)
