@@ -16,7 +16,6 @@ from koinon.ledger.operations import open_account, post, statements
 
 TODAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-CALLER = "par_test"
 
 PROGRAMME = """
 INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, face_value_num,
@@ -57,6 +56,7 @@ class Coalition:
     def __init__(self) -> None:
         self.programme_id, self.unit_id, self.operator_id = new_id(), new_id(), new_id()
         self.grocer, self.fuel, self.cafe = new_id(), new_id(), new_id()
+        self.caller = f"par_{self.grocer}"
         self.now = NOW
         self._keys = 0
 
@@ -117,7 +117,7 @@ class Coalition:
     def expire(self, account: int, today: date, **more: Any) -> model.Expire:
         """Return the expiry of what is due on a day, asked at nine in the morning of that day."""
         at = datetime(today.year, today.month, today.day, 9, tzinfo=UTC)
-        values = self._common(account) | {"caller": "platform", "occurred_at": at} | more
+        values = self._common(account) | {"caller": f"platform_{self.programme_id}", "occurred_at": at} | more
         return hashed(model.Expire(today=today, **values))
 
     async def post(self, connection: Connection, *commands: AnyCommand) -> list[Outcome]:
@@ -134,7 +134,7 @@ class Coalition:
     def _common(self, account: int) -> dict[str, Any]:
         self._keys += 1
         return {
-            "caller": CALLER,
+            "caller": self.caller,
             "key": f"key-{self._keys}",
             "content_hash": "",
             "account_id": account,

@@ -1,0 +1,41 @@
+"""A coalition of a test's own, in a database that these tests share, and a connection as the application's role."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from koinon.database import APPLICATION_ROLE, Connection
+from tests.ledger_kit import Coalition
+
+
+@pytest.fixture(scope="session")
+async def ledger_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """Give the URL of one migrated database for all tests that bring a coalition of their own."""
+    name = f"ledger_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(server_url)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield server_url.replace("/postgres?", f"/{name}?")
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+async def connection(ledger_url: str) -> AsyncIterator[Connection]:
+    """Give a connection that may do what the application may, and no more."""
+    connection = await asyncpg.connect(ledger_url, server_settings={"role": APPLICATION_ROLE, "timezone": "UTC"})
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def coalition(connection: Connection) -> Coalition:
+    """Give a sandbox programme with three brands and an open window."""
+    return await Coalition().found(connection)
+
+
+@pytest.fixture
+async def account(connection: Connection, coalition: Coalition) -> int:
+    """Give an account with an empty wallet."""
+    return await coalition.account(connection)
