@@ -1,7 +1,8 @@
 -- Budgets. One call for many purchases, in the order of offers, so that two calls never wait for each other in a circle.
 
 -- Set what purchases have of their offers' budgets to `pending` reserved and `confirmed` spent, as of a revision; gives
--- what was granted. The same or an older revision changes nothing. What is left is granted when all is not to be had.
+-- what was granted. An older revision changes nothing, the same one asked again neither: shares are set, not added.
+-- What is left is granted when all is not to be had.
 CREATE OR REPLACE FUNCTION offers.set_budget_shares(p_shares jsonb)
 RETURNS TABLE (offer_id bigint, purchase_id uuid, granted_points bigint) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -21,7 +22,7 @@ BEGIN
         CONTINUE WHEN NOT FOUND;
         SELECT * INTO share FROM offers.budget_share h
         WHERE h.offer_id = asked.offer_id AND h.purchase_id = asked.purchase_id;
-        IF FOUND AND share.revision >= asked.revision THEN
+        IF FOUND AND share.revision > asked.revision THEN
             offer_id := asked.offer_id; purchase_id := asked.purchase_id;
             granted_points := share.reserved_points + share.spent_points;
             RETURN NEXT;

@@ -1,7 +1,35 @@
-"""What this package adds to the application."""
+"""What offers add to the application."""
 
-from koinon.context import Context
+from collections.abc import Sequence
+from pathlib import Path
+
+from litestar.config.app import AppConfig
+
+from koinon.context import Context, Job
+from offers.cards import owner_of
+from offers.earnings import Earnings
+from offers.intake import take_in
+from offers.rewarding import settle_purchases
+from offers.web import router
 
 
 class Offers(Context):
     """Cards, feeds, purchases, offers and rewards, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes, and the proof that a card was just presented."""
+        app_config.state["earnings"] = Earnings()
+        app_config.state["card_proof"] = owner_of
+        app_config.route_handlers.append(router)
+        return app_config
+
+    def functions(self) -> Sequence[Path]:
+        """Return the budget function and the grants."""
+        return [Path(__file__).with_name("functions.sql")]
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the intake of card messages and the rewarding of purchases."""
+        return [
+            Job(name="take in card messages", run=take_in, idle_seconds=0.1),
+            Job(name="settle purchases", run=settle_purchases, idle_seconds=0.1),
+        ]

@@ -1,0 +1,338 @@
+"""Earnings: a till reports a purchase, and the member has the points when the till is answered.
+
+Concurrent tills of a process share one transaction: requests, sightings, decisions and postings of all of them are
+written set by set. Each is answered for itself; one that is refused leaves no trace.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Meta
+
+from koinon import ids
+from koinon.database import Connection, beside, transaction
+from koinon.database.gather import Gatherer
+from koinon.ids import new_record_id
+from koinon.ledger.operations import ATTEMPTS
+from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
+from koinon.money import EXPONENTS
+from koinon.problems import IdempotencyKeyReused, NotFound, Problem, invalid_field
+from koinon.web.requests import Write
+from offers.intake import lock_lanes
+from offers.intake import statements as intake_statements
+from offers.model import POINTS_MAX
+from offers.payments import Payment
+from offers.places import known_places
+from offers.rewarding import TILL_STATED, Settled, settle
+from offers.rewards import TillSighting, is_same_purchase
+
+statements = beside(__file__, "earnings.sql")
+
+BATCH_MAXIMUM = 100
+FUTURE_MAXIMUM = timedelta(minutes=10)
+"""How far a till's clock may run ahead of the programme's."""
+
+decode_payment = msgspec.json.Decoder(Payment).decode
+
+
+class UnknownEarning(NotFound):
+    """No earning of the partner has this id."""
+
+    code = "unknown-earning"
+    title = "There is no such earning"
+
+
+class Tender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How a purchase was paid by card: the source's token and the authorisation code, so that it is rewarded once."""
+
+    source: str
+    token: Annotated[str, Meta(min_length=1, max_length=64)]
+    auth_code: Annotated[str, Meta(min_length=1, max_length=32)]
+
+
+class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A purchase as a till saw it; `points` are stated by the brand, or left to its offers."""
+
+    member: str
+    place: str
+    amount_minor: Annotated[int, Meta(gt=0, le=10**15)]
+    currency: str
+    occurred_at: Annotated[datetime, Meta(tz=True)]
+    receipt: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+\Z")] | None = None
+    points: Annotated[int, Meta(gt=0, le=POINTS_MAX)] | None = None
+    tender: Tender | None = None
+
+
+class Earning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a purchase earned, as its till is answered.
+
+    `points` count now, `pending_points` when the card clears. `receipt` is None when nothing was posted for this
+    partner by this call: no points, or the purchase's reward was another's.
+    """
+
+    earning: str
+    points: int
+    pending_points: int
+    balance: int | None
+    reasons: tuple[str, ...]
+    receipt: Receipt | None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A till's call with its ids read."""
+
+    write: Write
+    earning: NewEarning
+    partner_id: int
+    member_id: int
+    place_id: int
+    source_id: int | None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a till is answered: an earning (or the bytes of one answered before), or a refusal."""
+
+    body: bytes | None
+    replayed: bool = False
+    problem: Problem | None = None
+
+
+class Earnings:
+    """The earnings of one process: concurrent tills share one transaction."""
+
+    def __init__(self) -> None:
+        self._gatherer: Gatherer[Asked, Answer] = Gatherer(earn_many, maximum=BATCH_MAXIMUM)
+
+    async def earn(self, write: Write, earning: NewEarning) -> Answer:
+        """Record a purchase and post what it earns.
+
+        Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused.
+        """
+        answer = await self._gatherer.submit(read_ids(write, earning))
+        if answer.problem is not None:
+            raise answer.problem
+        return answer
+
+
+def read_ids(write: Write, earning: NewEarning) -> Asked:
+    """Return a till's call with its ids read; raises InvalidInput naming the field."""
+    partner_id = write.caller.partner_id
+    assert partner_id is not None, "earnings are reported by partners"  # noqa: S101  # the guard saw to it
+    if earning.currency not in EXPONENTS:
+        raise invalid_field("/currency", "not a currency of ISO 4217", "unknown-currency")
+    return Asked(
+        write=write,
+        earning=earning,
+        partner_id=partner_id,
+        member_id=_private("mem", earning.member, "/member"),
+        place_id=_private("pla", earning.place, "/place"),
+        source_id=_private("src", earning.tender.source, "/tender/source") if earning.tender else None,
+    )
+
+
+def _private(prefix: str, text: str, pointer: str) -> int:
+    try:
+        return ids.private(prefix, text)
+    except ValueError as error:
+        raise invalid_field(pointer, str(error)) from None
+
+
+async def earn_many(asked: Sequence[Asked]) -> list[Answer]:
+    """Record purchases and post what they earn, in one transaction, and answer each."""
+    for attempt in range(ATTEMPTS):
+        try:
+            async with transaction() as connection:
+                return await _earn_many(connection, asked)
+        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError  # pragma: no cover
+
+
+async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Answer]:
+    answers: dict[int, Answer] = {}
+    facts = await connection.fetch(
+        statements["till_facts"],
+        [each.partner_id for each in asked],
+        [each.member_id for each in asked],
+        [each.place_id for each in asked],
+        [each.earning.occurred_at for each in asked],
+    )
+    for position, (each, row) in enumerate(zip(asked, facts, strict=True)):
+        problem = _refusal(each, row)
+        if problem is not None:
+            answers[position] = Answer(None, problem=problem)
+    fresh = await _claim(connection, asked, answers)
+    if fresh:
+        purchases = await _record(
+            connection, [asked[position] for position in fresh], [facts[place] for place in fresh]
+        )
+        settled = {each.key: each for each in await settle(connection, purchases)}
+        bodies = [
+            msgspec.json.encode(_earning(asked[position], facts[position], settled[key]))
+            for position, key in zip(fresh, purchases, strict=True)
+        ]
+        await connection.execute(
+            statements["answer_requests"],
+            [asked[position].write.caller.name for position in fresh],
+            [asked[position].write.key for position in fresh],
+            [body.decode() for body in bodies],
+        )
+        answers |= {position: Answer(body) for position, body in zip(fresh, bodies, strict=True)}
+    return await _replay(connection, asked, answers)
+
+
+def _refusal(each: Asked, row: asyncpg.Record) -> Problem | None:
+    if row["account_id"] is None:
+        return UnknownMember()
+    if not row["own_place"]:
+        return UnknownPlace()
+    if each.earning.occurred_at > row["now"] + FUTURE_MAXIMUM:
+        return invalid_field("/occurred_at", "the purchase lies in the programme's future", "in-the-future")
+    if not row["contracted"]:
+        return ContractMissing(partner=row["partner"])
+    return None
+
+
+async def _claim(connection: Connection, asked: Sequence[Asked], answers: dict[int, Answer]) -> list[int]:
+    """Take the keys of what is not refused; returns the positions that are to be recorded."""
+    open_positions = [position for position in range(len(asked)) if position not in answers]
+    rows = await connection.fetch(
+        statements["claim_requests"],
+        [asked[position].write.caller.name for position in open_positions],
+        [asked[position].write.key for position in open_positions],
+        [asked[position].write.content_hash for position in open_positions],
+    )
+    return sorted(open_positions[row["position"]] for row in rows)
+
+
+async def _replay(connection: Connection, asked: Sequence[Asked], answers: dict[int, Answer]) -> list[Answer]:
+    """Answer again what was answered before: also what is refused today, as the answer stands."""
+    missing = [position for position in range(len(asked)) if position not in answers or answers[position].problem]
+    if missing:
+        rows = await connection.fetch(
+            statements["known_requests"],
+            [asked[position].write.caller.name for position in missing],
+            [asked[position].write.key for position in missing],
+        )
+        for row in rows:
+            position = missing[row["position"]]
+            if row["content_hash"].hex() != asked[position].write.content_hash:
+                answers[position] = Answer(None, problem=IdempotencyKeyReused())
+            else:
+                answers[position] = Answer(row["answer"].encode(), replayed=True)
+    return [answers[position] for position in range(len(asked))]
+
+
+async def _record(
+    connection: Connection, asked: Sequence[Asked], facts: Sequence[asyncpg.Record]
+) -> list[tuple[int, UUID]]:
+    """Write the sightings, each on the purchase that the card has shown already or on a new one."""
+    accounts = [row["account_id"] for row in facts]
+    await lock_lanes(connection, sorted(set(accounts)))
+    seen = await _seen_by_card(connection, asked, accounts)
+    purchases = [seen.get(place) or new_record_id() for place in range(len(asked))]
+    new = [place for place in range(len(asked)) if place not in seen]
+    await connection.execute(
+        statements["make_purchases"],
+        [accounts[place] for place in new],
+        [purchases[place] for place in new],
+        [facts[place]["programme_id"] for place in new],
+        [asked[place].member_id for place in new],
+        [asked[place].earning.occurred_at for place in new],
+        [asked[place].place_id for place in new],
+    )
+    await connection.execute(
+        intake_statements["leave_purchases"], [accounts[place] for place in seen], [seen[place] for place in seen]
+    )
+    await connection.execute(
+        statements["add_sightings"],
+        accounts,
+        purchases,
+        [each.partner_id for each in asked],
+        [each.place_id for each in asked],
+        [each.earning.receipt for each in asked],
+        [each.earning.amount_minor for each in asked],
+        [each.earning.currency for each in asked],
+        [each.earning.points for each in asked],
+        [each.earning.tender.token if each.earning.tender else None for each in asked],
+        [each.source_id for each in asked],
+        [each.earning.tender.auth_code if each.earning.tender else None for each in asked],
+        [each.earning.occurred_at for each in asked],
+    )
+    return list(zip(accounts, purchases, strict=True))
+
+
+async def _seen_by_card(connection: Connection, asked: Sequence[Asked], accounts: Sequence[int]) -> dict[int, UUID]:
+    """Return, by place in `asked`, the purchases that a card message has shown before; each is given once."""
+    tendered = [place for place, each in enumerate(asked) if each.earning.tender]
+    if not tendered:
+        return {}
+    rows = await connection.fetch(
+        intake_statements["free_payments"],
+        [accounts[place] for place in tendered],
+        [each.earning.tender.auth_code for each in asked if each.earning.tender],
+    )
+    payments = [(row, decode_payment(row["fold"])) for row in rows]
+    places = await known_places(connection, [(row["programme_id"], payment) for row, payment in payments])
+    seen: dict[int, UUID] = {}
+    for place in tendered:
+        sighting = _sighting(asked[place])
+        for row, payment in payments:
+            if row["account_id"] != accounts[place] or row["purchase_id"] in seen.values():
+                continue
+            if is_same_purchase(sighting, payment, places.resolve(row["programme_id"], payment).place_id):
+                seen[place] = row["purchase_id"]
+                break
+    return seen
+
+
+def _sighting(each: Asked) -> TillSighting:
+    tender = each.earning.tender
+    assert tender is not None, "only tendered sightings are compared with payments"  # noqa: S101  # chosen before
+    return TillSighting(
+        card_token=tender.token,
+        source_id=str(each.source_id),
+        auth_code=tender.auth_code,
+        place_id=each.place_id,
+        amount_minor=each.earning.amount_minor,
+        currency=each.earning.currency,
+        occurred_at=each.earning.occurred_at,
+    )
+
+
+def _earning(each: Asked, facts: asyncpg.Record, settled: Settled) -> Earning:
+    """Return the till's answer; the receipt counts what this call issued in the partner's own name."""
+    own = {winner.offer_id for winner in settled.reward.winners if winner.partner == facts["partner"]}
+    issued = [
+        outcome.answer
+        for offer_id, outcomes in settled.posted.items()
+        if offer_id in own or offer_id == TILL_STATED
+        for outcome in outcomes
+        if outcome.status in {"posted", "replayed"}
+    ]
+    reasons = {decision.reason for decision in settled.decisions if decision.reason and not decision.confirmed_points}
+    return Earning(
+        earning=ids.public_record("ern", *settled.key),
+        points=settled.points,
+        pending_points=settled.pending,
+        balance=issued[-1]["balance"] if issued else None,
+        reasons=tuple(sorted(reasons)),
+        receipt=_receipt(facts, settled.key[0], issued[0]) if len(issued) == 1 else None,
+    )
+
+
+def _receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
+    return Receipt(
+        effect="issued",
+        journal=ids.public_record("jnl", account_id, UUID(answer["journal_id"])),
+        partner=facts["partner"],
+        points=str(answer["points"]),
+        programme=facts["programme"],
+        unit="points",
+        window=str(answer["window_no"]),
+    )

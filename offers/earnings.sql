@@ -1,0 +1,68 @@
+-- till_facts: what tills' earnings need to know, in one look: programme and time, the caller's code, member, place, contract
+SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, clock_timestamp()) AS now,
+    pa.code AS partner, m.account_id,
+    EXISTS (SELECT FROM places.place pl WHERE pl.place_id = g.place_id AND pl.partner_id = pa.partner_id) AS own_place,
+    EXISTS (SELECT FROM parties.contract c
+            WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[])
+    WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, position)
+JOIN parties.partner pa ON pa.partner_id = g.partner_id
+JOIN parties.programme pr ON pr.programme_id = pa.programme_id
+LEFT JOIN members.member m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
+ORDER BY g.position;
+
+-- claim_requests: take idempotency keys; gives the positions that were new
+WITH given AS (
+    SELECT DISTINCT ON (g.caller, g.key) g.*
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g (caller, key, content_hash, position)
+    ORDER BY g.caller, g.key, g.position
+), taken AS (
+    INSERT INTO koinon.request (caller, key, content_hash, status)
+    SELECT g.caller, g.key, decode(g.content_hash, 'hex'), 201 FROM given g ORDER BY g.caller, g.key
+    ON CONFLICT DO NOTHING
+    RETURNING caller, key
+)
+SELECT g.position - 1 AS position FROM given g JOIN taken USING (caller, key);
+
+-- known_requests: what callers were answered for keys
+SELECT g.position - 1 AS position, r.content_hash, r.answer
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (caller, key, position)
+JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key;
+
+-- answer_requests: keep what callers are answered
+UPDATE koinon.request r SET answer = g.answer::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[]) AS g (caller, key, answer)
+WHERE r.caller = g.caller AND r.key = g.key;
+
+-- make_purchases: new purchases, seen at tills
+INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[]);
+
+-- add_sightings: what tills said
+INSERT INTO offers.till_sighting (account_id, purchase_id, partner_id, place_id, receipt, amount_minor, currency,
+    stated_points, card_token, source_id, auth_code, occurred_at)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
+    $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::timestamptz[]);
+
+-- reverse_sighting: a till takes its earning back, once; gives its purchase's new revision
+WITH reversed AS (
+    UPDATE offers.till_sighting s SET reversed_at = $4
+    WHERE s.account_id = $1 AND s.purchase_id = $2 AND s.partner_id = $3 AND s.reversed_at IS NULL
+    RETURNING account_id, purchase_id
+)
+UPDATE offers.purchase u SET revision = u.revision + 1
+FROM reversed r WHERE u.account_id = r.account_id AND u.purchase_id = r.purchase_id
+RETURNING u.revision;
+
+-- sighting: a till's earning of a partner
+SELECT s.purchase_id, s.reversed_at, s.stated_points FROM offers.till_sighting s
+WHERE s.account_id = $1 AND s.purchase_id = $2 AND s.partner_id = $3;
+
+-- partner_facts: a partner's programme and time
+SELECT pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, clock_timestamp()) AS now,
+    pa.code AS partner
+FROM parties.partner pa JOIN parties.programme pr USING (programme_id) WHERE pa.partner_id = $1;
+
+-- capture_of: the journal that captured a redemption
+SELECT j.journal_id FROM ledger.journal j
+WHERE j.account_id = $1 AND j.hold_id = $2 AND j.kind = 'capture' AND j.partner_id = $3;

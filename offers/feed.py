@@ -1,0 +1,115 @@
+"""The feed: card messages that a source posts, each answered for itself and durable when it is answered."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from koinon.database import beside, transaction
+from offers.cards import card_key
+from offers.faults import Fault
+from offers.messages import CardMessage
+from offers.reading import Refused, content_hash, read_message
+
+statements = beside(__file__, "feed.sql")
+
+MESSAGES_MAXIMUM = 500
+
+
+class FeedBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """1 to 500 card messages, as their processor says them."""
+
+    messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MESSAGES_MAXIMUM)]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one message of a batch.
+
+    `accepted` and `duplicate` are durable; `conflict`: the id was used for another content; `refused`: see `errors`.
+    """
+
+    position: int
+    message_id: str | None
+    verdict: Literal["accepted", "duplicate", "conflict", "refused"]
+    errors: tuple[Fault, ...] = ()
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a batch: counts, and a verdict a message in the order of the batch."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    refused: int
+    verdicts: tuple[Verdict, ...]
+
+
+class Read(msgspec.Struct, frozen=True):
+    """A message that could be read, at its place in the batch."""
+
+    position: int
+    message: CardMessage
+    digest: bytes
+
+
+async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Verdicts:
+    """Put the messages of a batch into the inbox, in one transaction, and answer each.
+
+    A message that is refused leaves no trace; the others stand.
+    """
+    verdicts: dict[int, Verdict] = {}
+    read: list[Read] = []
+    for position, raw in enumerate(batch.messages):
+        message = read_message(raw, str(source_id))
+        if isinstance(message, Refused):
+            verdicts[position] = Verdict(
+                position=position, message_id=message.message_id, verdict="refused", errors=message.faults
+            )
+        else:
+            read.append(Read(position, message, content_hash(raw)))
+    if read:
+        for each, verdict in zip(read, await _store(programme_id, source_id, read), strict=True):
+            verdicts[each.position] = Verdict(
+                position=each.position, message_id=each.message.message_id, verdict=verdict
+            )
+    ordered = tuple(verdicts[position] for position in range(len(batch.messages)))
+    counts = {name: sum(each.verdict == name for each in ordered) for name in ("accepted", "duplicate", "conflict")}
+    return Verdicts(refused=len(ordered) - sum(counts.values()), verdicts=ordered, **counts)
+
+
+async def _store(
+    programme_id: int, source_id: int, read: Sequence[Read]
+) -> list[Literal["accepted", "duplicate", "conflict"]]:
+    # Sorted by id, so that two batches that share messages wait for each other in one order only.
+    ordered = sorted(read, key=lambda each: (each.message.message_id, each.position))
+    async with transaction() as connection:
+        fresh = {
+            row["message_id"]
+            for row in await connection.fetch(
+                statements["take_messages"],
+                source_id,
+                programme_id,
+                [each.message.message_id for each in ordered],
+                [each.digest for each in ordered],
+                [card_key(programme_id, source_id, each.message.card_token) for each in ordered],
+                [msgspec.json.encode(each.message).decode() for each in ordered],
+            )
+        }
+        known = {
+            row["message_id"]: row["content_hash"]
+            for row in await connection.fetch(
+                statements["known_messages"], source_id, [each.message.message_id for each in read]
+            )
+        }
+    verdicts: list[Literal["accepted", "duplicate", "conflict"]] = []
+    for each in read:
+        message_id = each.message.message_id
+        if known[message_id] != each.digest:
+            verdicts.append("conflict")
+        elif message_id in fresh:
+            fresh.discard(message_id)
+            verdicts.append("accepted")
+        else:
+            verdicts.append("duplicate")
+    return verdicts

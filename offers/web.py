@@ -1,0 +1,141 @@
+"""Tills' earnings and reversals, sources' card links and feeds, over HTTP."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, post
+from litestar.params import FromPath, JSONBody
+
+from koinon import ids
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.identity.sources import Source, UnknownSource, verify_source
+from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
+from koinon.ledger.model import content_hash
+from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
+from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
+from koinon.problems import InvalidInput
+from koinon.web.errors import validation_problem
+from koinon.web.openapi import Keyed, writes
+from koinon.web.requests import Write, answer, once, write_of
+from offers.cards import Card, CardAssertion, CardTaken, UnknownCard, link, unlink
+from offers.earnings import Earning, NewEarning, UnknownEarning
+from offers.feed import FeedBatch, Verdicts, take_batch
+from offers.reversals import NewReversal, Reversal, reverse
+
+Asking = Request[Caller, Any, Any]
+decode_batch = msgspec.json.Decoder(FeedBatch).decode
+decode_card = msgspec.json.Decoder(CardAssertion).decode
+encoder = msgspec.json.Encoder()
+
+
+@post(
+    "/earnings",
+    guards=[require("earnings:write")],
+    operation_id="recordEarning",
+    summary="Report a purchase at a till",
+    tags=["till"],
+    operation_class=Keyed,
+    responses=writes(201, Earning, UnknownMember, UnknownPlace, ContractMissing),
+)
+async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Response[bytes]:
+    """Record a purchase; the member has its points when this is answered.
+
+    A purchase that the card reports too is rewarded once: `tender` says which card it was.
+    """
+    given = await request.app.state.earnings.earn(write_of(request, data), data)
+    return answer(given.body, 201, replayed=given.replayed)
+
+
+@post(
+    "/reversals",
+    guards=[require("reversals:write")],
+    operation_id="recordReversal",
+    summary="Take back an earning or a captured redemption",
+    tags=["till"],
+    operation_class=Keyed,
+    responses=writes(201, Reversal, UnknownEarning, UnknownRedemption, AlreadyReversed, PointsAlreadySpent),
+)
+async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
+    """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""
+    write = write_of(request, data)
+    return await once(write, 201, lambda connection: reverse(connection, write, data))
+
+
+@post(
+    "/cards",
+    opt={"public": True, "signed": True},
+    operation_id="linkCard",
+    summary="Assert that a card token is a member's",
+    tags=["processor"],
+    responses=writes(201, Card, SignatureInvalid, TimestampStale, UnknownSource, UnknownMember, CardTaken),
+)
+async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Link a token to a member: signed by the source that made the token (`Koinon-Source` names it).
+
+    Body: `member`, `token`, optionally `par`, `last4`, `network`. The `webhook-id` is the idempotency key.
+    """
+    source, write, body = await _signed(request, request.headers.get("Koinon-Source", ""))
+    try:
+        asserted = decode_card(body)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise validation_problem(error) from None
+    return await once(write, 201, lambda connection: link(connection, source.programme_id, source.source_id, asserted))
+
+
+@post(
+    "/cards/{card:str}/ends",
+    opt={"public": True, "signed": True},
+    operation_id="unlinkCard",
+    summary="End a card link",
+    tags=["processor"],
+    responses=writes(201, Card, SignatureInvalid, TimestampStale, UnknownSource, UnknownCard),
+)
+async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> Response[bytes]:
+    """End a link: nothing that happens from now on is taken in. Signed as the link was."""
+    source, write, _ = await _signed(request, request.headers.get("Koinon-Source", ""))
+    return await once(write, 201, lambda connection: unlink(connection, source.programme_id, source.source_id, card))
+
+
+@post(
+    "/feeds/{source:str}/transactions",
+    opt={"public": True, "signed": True, "card_numbers": "per message"},
+    operation_id="postTransactions",
+    summary="Post 1 to 500 card messages",
+    tags=["processor"],
+    status_code=202,
+    responses=writes(202, Verdicts, SignatureInvalid, TimestampStale, UnknownSource),
+)
+async def post_transactions(request: Request[Any, Any, Any], source: FromPath[str]) -> Response[bytes]:
+    """Take a batch in and answer each message for itself, once it is durable.
+
+    Body: `{"messages": […]}`, signed by Standard Webhooks over the raw bytes. A message is known by its `message_id`,
+    so a batch may be sent again as it is, or mixed with others.
+    """
+    known, _, body = await _signed(request, source)
+    try:
+        batch = decode_batch(body)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise validation_problem(error) from None
+    verdicts = await take_batch(known.programme_id, known.source_id, batch)
+    return Response(encoder.encode(verdicts), status_code=202, media_type="application/json")
+
+
+async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, Write, bytes]:
+    """Return the source that signed a request, the write that it asks for, and the raw body.
+
+    Raises SignatureInvalid, TimestampStale; a source that nobody knows is answered as a signature that nobody made.
+    """
+    body = await request.body()
+    try:
+        source: Source = await request.app.state.sources.load(ids.private("src", name))
+    except (ValueError, UnknownSource):
+        raise SignatureInvalid from None
+    webhook_id = verify_source(request.headers, body, source)
+    if len(webhook_id) > 255:
+        raise InvalidInput("webhook-id has at most 255 characters")
+    digest = content_hash(request.method, request.url.path, body)
+    return source, Write(caller=source.caller, key=webhook_id, content_hash=digest), body
+
+
+router = Router("/v1", route_handlers=[record_earning, record_reversal, link_card, unlink_card, post_transactions])
