@@ -70,8 +70,8 @@ class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Earning(msgspec.Struct, frozen=True, kw_only=True):
     """What a purchase earned, as its till is answered.
 
-    `points` count now, `pending_points` when the card clears. `receipt` is None when nothing was posted for this
-    partner by this call: no points, or the purchase's reward was another's.
+    `points` count now, `pending_points` when the card clears. `receipts` name what this call issued in the partner's
+    own name: nothing when the purchase earns nothing, or when its reward is another's.
     """
 
     earning: str
@@ -79,7 +79,7 @@ class Earning(msgspec.Struct, frozen=True, kw_only=True):
     pending_points: int
     balance: int | None
     reasons: tuple[str, ...]
-    receipt: Receipt | None
+    receipts: tuple[Receipt, ...]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +173,7 @@ async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Ans
         )
         settled = {each.key: each for each in await settle(connection, purchases)}
         bodies = [
-            msgspec.json.encode(_earning(asked[position], facts[position], settled[key]))
+            msgspec.json.encode(_earning(facts[position], settled[key]))
             for position, key in zip(fresh, purchases, strict=True)
         ]
         await connection.execute(
@@ -305,7 +305,7 @@ def _sighting(each: Asked) -> TillSighting:
     )
 
 
-def _earning(each: Asked, facts: asyncpg.Record, settled: Settled) -> Earning:
+def _earning(facts: asyncpg.Record, settled: Settled) -> Earning:
     """Return the till's answer; the receipt counts what this call issued in the partner's own name."""
     own = {winner.offer_id for winner in settled.reward.winners if winner.partner == facts["partner"]}
     issued = [
@@ -322,7 +322,7 @@ def _earning(each: Asked, facts: asyncpg.Record, settled: Settled) -> Earning:
         pending_points=settled.pending,
         balance=issued[-1]["balance"] if issued else None,
         reasons=tuple(sorted(reasons)),
-        receipt=_receipt(facts, settled.key[0], issued[0]) if len(issued) == 1 else None,
+        receipts=tuple(_receipt(facts, settled.key[0], answer) for answer in issued),
     )
 
 

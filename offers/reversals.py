@@ -28,11 +28,11 @@ class NewReversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken back; `receipt` is None when nothing stood in the books in the partner's own name."""
+    """What was taken back; `receipts` name what stood in the books in the partner's own name."""
 
     reversal: str
     points: int
-    receipt: Receipt | None
+    receipts: tuple[Receipt, ...]
 
 
 async def reverse(connection: Connection, write: Write, asked: NewReversal) -> Reversal:
@@ -74,8 +74,11 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str) -
         raise PointsAlreadySpent(missing_points=int(short))
     taken = [outcome.answer for outcome in outcomes if "expires_on" not in outcome.answer]
     points = sum(answer["points"] for answer in taken)
-    receipt = _receipt(facts, account_id, taken[0], "issued") if len(taken) == 1 else None
-    return Reversal(reversal=ids.public_record("rev", account_id, purchase_id), points=points, receipt=receipt)
+    return Reversal(
+        reversal=ids.public_record("rev", account_id, purchase_id),
+        points=points,
+        receipts=tuple(_receipt(facts, account_id, answer, "issued") for answer in taken),
+    )
 
 
 async def _reverse_redemption(connection: Connection, write: Write, redemption: str) -> Reversal:
@@ -103,7 +106,7 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
     return Reversal(
         reversal=ids.public_record("rev", account_id, UUID(outcome.answer["journal_id"])),
         points=outcome.answer["points"],
-        receipt=_receipt(facts, account_id, outcome.answer, "accepted"),
+        receipts=(_receipt(facts, account_id, outcome.answer, "accepted"),),
     )
 
 
