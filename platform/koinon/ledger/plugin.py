@@ -7,6 +7,7 @@ from litestar.config.app import AppConfig
 
 from koinon.context import Context, Job
 from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
+from koinon.ledger.web import router
 
 
 class LedgerContext(Context):
@@ -15,6 +16,7 @@ class LedgerContext(Context):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add redemptions, and the list of proofs that contexts add to."""
         app_config.state.setdefault("card_proof", None)
+        app_config.route_handlers.append(router)
         return app_config
 
     def functions(self) -> Sequence[Path]:

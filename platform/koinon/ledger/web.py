@@ -1,15 +1,28 @@
 """Redemptions over HTTP."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, post
-from litestar.params import Body, FromPath
+from litestar.params import FromPath, JSONBody
 
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
-from koinon.ledger.proofs import AttestedHeadroom
-from koinon.ledger.redemptions import NewRedemption, Redemption, end, reserve
+from koinon.ledger.operations import InsufficientBalance, ProofAlreadyUsed, RedemptionNotOpen, UnknownRedemption
+from koinon.ledger.proofs import AttestedCapReached, AttestedHeadroom, ProofInvalid
+from koinon.ledger.redemptions import (
+    ContractMissing,
+    CurrencyMismatch,
+    NewRedemption,
+    ProofMissing,
+    Redemption,
+    UnknownMember,
+    UnknownPlace,
+    end,
+    reserve,
+)
+from koinon.members.pay_codes import PayCodeExpired, PayCodeInvalid
+from koinon.web.openapi import Keyed, writes
 from koinon.web.requests import answer, write_of
 
 encoder = msgspec.json.Encoder()
@@ -21,10 +34,24 @@ headroom = AttestedHeadroom()
     guards=[require("redemptions:write")],
     operation_id="reserveRedemption",
     summary="Reserve points at a till",
+    operation_class=Keyed,
+    responses=writes(
+        201,
+        Redemption,
+        ProofMissing,
+        ProofInvalid,
+        ProofAlreadyUsed,
+        PayCodeInvalid,
+        PayCodeExpired,
+        AttestedCapReached,
+        InsufficientBalance,
+        CurrencyMismatch,
+        ContractMissing,
+        UnknownMember,
+        UnknownPlace,
+    ),
 )
-async def reserve_redemption(
-    request: Request[Caller, Any, Any], data: Annotated[NewRedemption, Body()]
-) -> Response[bytes]:
+async def reserve_redemption(request: Request[Caller, Any, Any], data: JSONBody[NewRedemption]) -> Response[bytes]:
     """Reserve points, soonest expiry first over all issuers, on proof that the member is there."""
     state = request.app.state
     redemption, replayed = await reserve(state.runtime, headroom, state.card_proof, write_of(request, data), data)
@@ -36,6 +63,8 @@ async def reserve_redemption(
     guards=[require("redemptions:write")],
     operation_id="captureRedemption",
     summary="Burn what a redemption reserved",
+    operation_class=Keyed,
+    responses=writes(201, Redemption, UnknownRedemption, RedemptionNotOpen),
 )
 async def capture_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Burn the reserved points, whole; the acceptor is owed for them from now on."""
@@ -48,6 +77,8 @@ async def capture_redemption(request: Request[Caller, Any, Any], redemption: Fro
     guards=[require("redemptions:write")],
     operation_id="releaseRedemption",
     summary="Give back what a redemption reserved",
+    operation_class=Keyed,
+    responses=writes(201, Redemption, UnknownRedemption, RedemptionNotOpen),
 )
 async def release_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Give the reserved points back to the member."""
