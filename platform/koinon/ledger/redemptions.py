@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -102,7 +103,7 @@ def receipt(
     negative: bool = False,
 ) -> Receipt:
     """Return the receipt of a posted command; a reversal's points are negative."""
-    journal = ids.public_record("jnl", account_id, msgspec.convert(outcome.answer["journal_id"], model.UUID))
+    journal = ids.public_record("jnl", account_id, msgspec.convert(outcome.answer["journal_id"], UUID))
     return Receipt(
         effect=effect,
         journal=journal,
@@ -259,7 +260,7 @@ def _redemption(
     }  # fmt: skip
     expires_at = outcome.answer.get("expires_at")
     return Redemption(
-        redemption=ids.public_record("red", account_id, msgspec.convert(outcome.answer["hold_id"], model.UUID)),
+        redemption=ids.public_record("red", account_id, msgspec.convert(outcome.answer["hold_id"], UUID)),
         state=state,
         points=outcome.answer["points"],
         balance=outcome.answer["balance"],
