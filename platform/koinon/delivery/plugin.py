@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from koinon.context import Context
+from koinon.context import Context, Job
+from koinon.delivery.jobs import send_due_mail
 
 
 class Delivery(Context):
@@ -12,3 +13,7 @@ class Delivery(Context):
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""
         return [Path(__file__).with_name("functions.sql")]
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the sending of mail; a code is waited for, so it is looked for twice a second."""
+        return [Job(name="send mail", run=send_due_mail, idle_seconds=0.5)]

@@ -65,11 +65,12 @@ def require(*scopes: str) -> Guard:
     return guard
 
 
-def page_token(request: Request[Caller | None, Any, Any]) -> str:
+def page_token(request: Request[Any, Any, Any]) -> str:
     """Return the token for the forms of a page, or an empty text when nobody is signed in."""
-    if request.user is None or request.user.session_id is None:
+    caller: Caller | None = request.user
+    if caller is None or caller.session_id is None:
         return ""
-    return csrf_token(request.app.state.runtime.keys.secret, request.user.session_id)
+    return csrf_token(request.app.state.runtime.keys.secret, caller.session_id)
 
 
 def require_same_origin(request: Request[Any, Any, Any]) -> None:

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from litestar.config.app import AppConfig
 
-from koinon.context import Context
+from koinon.context import Context, Job
 from koinon.identity.access_tokens import AccessTokens
+from koinon.identity.commands import keys
+from koinon.identity.jobs import forget_what_ran_out
 from koinon.identity.middleware import Authentication
-from koinon.identity.web import router
+from koinon.identity.sign_in_web import router as sign_in_router
+from koinon.identity.source_web import router as source_router
+from koinon.identity.sources import Sources
+from koinon.identity.web import router as token_router
 
 
 class Identity(Context):
@@ -20,9 +26,18 @@ class Identity(Context):
         tokens = AccessTokens(runtime.keys.token, runtime.settings.base_url)
         app_config.state["tokens"] = tokens
         app_config.middleware.append(Authentication(tokens))
-        app_config.route_handlers.append(router)
+        app_config.state["sources"] = Sources(runtime.keys.secret)
+        app_config.route_handlers.extend([token_router, sign_in_router, source_router])
         return app_config
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""
         return [Path(__file__).with_name("functions.sql")]
+
+    def commands(self) -> Sequence[click.Command]:
+        """Return the commands that make and revoke keys."""
+        return [keys]
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the forgetting of what ran out."""
+        return [Job(name="forget what ran out", run=forget_what_ran_out, idle_seconds=60.0)]

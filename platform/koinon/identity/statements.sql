@@ -49,3 +49,60 @@ UPDATE identity.session SET ended_at = $2 WHERE session_hash = $1 AND ended_at I
 
 -- end_member_sessions: sign a member out everywhere
 UPDATE identity.session SET ended_at = clock_timestamp() WHERE member_id = $1 AND ended_at IS NULL;
+
+-- source: a source with its sealed secrets, the newest first
+SELECT programme_id, name, secrets, public_key FROM identity.source WHERE source_id = $1;
+
+-- create_source: make a source
+INSERT INTO identity.source (source_id, programme_id, name, secrets, public_key) VALUES ($1, $2, $3, $4, $5);
+
+-- rotate_source: put a new secret before the newest one, which stays when $3
+UPDATE identity.source SET secrets = ARRAY[$2::bytea] || CASE WHEN $3 THEN secrets[1:1] ELSE '{}'::bytea[] END
+WHERE source_id = $1 RETURNING source_id;
+
+-- programme: the id of a programme by its code or its id
+SELECT programme_id FROM parties.programme WHERE code = $1 OR programme_id = $2;
+
+-- make_code: give an address a new code, unless it asked for $6 within the hour that began after $5
+INSERT INTO identity.sign_in_code AS known (address_hash, code_hash, hour_began_at, expires_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (address_hash) DO UPDATE SET
+    code_hash = excluded.code_hash,
+    attempts = 0,
+    used_at = NULL,
+    expires_at = excluded.expires_at,
+    hour_began_at = CASE WHEN known.hour_began_at <= $5 THEN excluded.hour_began_at ELSE known.hour_began_at END,
+    asked_in_hour = CASE WHEN known.hour_began_at <= $5 THEN 1 ELSE known.asked_in_hour + 1 END
+WHERE known.hour_began_at <= $5 OR known.asked_in_hour < $6
+RETURNING asked_in_hour;
+
+-- hour_of_codes: when the hour began in which an address's codes are counted
+SELECT hour_began_at FROM identity.sign_in_code WHERE address_hash = $1;
+
+-- use_code: try a code; true when it is right, which uses it up, and nothing when none can be tried
+UPDATE identity.sign_in_code SET attempts = attempts + 1, used_at = CASE WHEN code_hash = $2 THEN $3::timestamptz END
+WHERE address_hash = $1 AND used_at IS NULL AND expires_at > $3 AND attempts < $4
+RETURNING used_at IS NOT NULL;
+
+-- member_by_email: a programme's member by an address in the form that is stored
+SELECT member.member_id, member.account_id
+FROM members.contact JOIN members.member USING (member_id)
+WHERE contact.value = $2 AND contact.programme_id = $1 AND contact.kind = 'email';
+
+-- staff_grants: whom a member of staff acts for, the operator first, by address
+SELECT DISTINCT staff.staff_id, staff_grant.partner_id, partner.programme_id, partner.code
+FROM identity.staff JOIN identity.staff_grant USING (staff_id) LEFT JOIN parties.partner USING (partner_id)
+WHERE staff.email = $1 AND staff_grant.ended_at IS NULL
+ORDER BY partner.code NULLS FIRST;
+
+-- forget_assertions: drop used assertions that have run out, a slice at a time
+DELETE FROM identity.assertion_used WHERE (client_id, jti) IN (
+    SELECT client_id, jti FROM identity.assertion_used WHERE expires_at < $1 LIMIT $2);
+
+-- forget_codes: drop codes that have run out and whose hour has passed, a slice at a time
+DELETE FROM identity.sign_in_code WHERE address_hash IN (
+    SELECT address_hash FROM identity.sign_in_code
+    WHERE expires_at < $1 AND hour_began_at < $1 - interval '1 hour' LIMIT $2);
+
+-- forget_sessions: drop sessions that ran out a day ago, a slice at a time
+DELETE FROM identity.session WHERE session_hash IN (
+    SELECT session_hash FROM identity.session WHERE expires_at < $1 - interval '1 day' LIMIT $2);

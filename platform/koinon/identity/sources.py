@@ -1,0 +1,153 @@
+"""Sources: processors that send card messages, and the keys that they sign with."""
+
+import hmac
+import os
+import time
+from collections.abc import Mapping
+
+import asyncpg
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from koinon.clock import machine_now
+from koinon.database import Connection, beside, pool
+from koinon.identity.model import SOURCE_SCOPES, Caller
+from koinon.identity.webhook_signatures import VerifyingKeys, verify
+from koinon.ids import new_id, public
+from koinon.problems import Conflict, NotFound
+
+SECONDS_KNOWN = 2.0
+KNOWN_MAXIMUM = 1_000
+NONCE_BYTES = 12
+
+statements = beside(__file__)
+
+
+class UnknownSource(NotFound):
+    """There is no such source."""
+
+    code = "unknown-source"
+    title = "There is no such source"
+
+
+class SourceNameTaken(Conflict):
+    """A programme's sources have different names."""
+
+    code = "source-name-taken"
+    title = "Another source of the programme has this name"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A processor of a programme, and what its signatures are checked with."""
+
+    source_id: int
+    programme_id: int
+    name: str
+    keys: VerifyingKeys
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls when this source signed."""
+        return Caller(
+            kind="source", name=public("src", self.source_id), scopes=SOURCE_SCOPES, programme_id=self.programme_id
+        )
+
+
+class Sources:
+    """The sources as one process knows them: read from the database and kept for two seconds."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._box = AESGCM(_derived(secret, b"source secrets"))
+        self._drawing = _derived(secret, b"new source secrets")
+        self._known: dict[int, tuple[float, Source]] = {}
+
+    async def load(self, source_id: int) -> Source:
+        """Return a source; raises UnknownSource. A secret that was taken away counts for two seconds more."""
+        known = self._known.get(source_id)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        read_at = time.monotonic()
+        row = await pool().fetchrow(statements["source"], source_id)
+        if row is None:
+            raise UnknownSource
+        source = Source(
+            source_id=source_id,
+            programme_id=row["programme_id"],
+            name=row["name"],
+            keys=VerifyingKeys(tuple(self._open(source_id, sealed) for sealed in row["secrets"]), row["public_key"]),
+        )
+        if len(self._known) >= KNOWN_MAXIMUM:
+            self._known.clear()
+        self._known[source_id] = (read_at + SECONDS_KNOWN, source)
+        return source
+
+    def forget(self, source_id: int) -> None:
+        """Read a source anew when it is asked for next."""
+        self._known.pop(source_id, None)
+
+    async def create(
+        self,
+        connection: Connection,
+        *,
+        programme_id: int,
+        name: str,
+        secret: bytes | None,
+        public_key: bytes | None = None,
+    ) -> int:
+        """Make a source in the caller's transaction and return its id; raises SourceNameTaken."""
+        source_id = new_id()
+        sealed = [] if secret is None else [self._seal(source_id, secret)]
+        try:
+            async with connection.transaction():
+                await connection.execute(statements["create_source"], source_id, programme_id, name, sealed, public_key)
+        except asyncpg.UniqueViolationError:
+            raise SourceNameTaken from None
+        return source_id
+
+    async def rotate(self, connection: Connection, source_id: int, secret: bytes, *, keep_previous: bool) -> None:
+        """Give a source a new secret in the caller's transaction; the one before may stay good beside it.
+
+        Raises UnknownSource.
+        """
+        sealed = self._seal(source_id, secret)
+        if await connection.fetchval(statements["rotate_source"], source_id, sealed, keep_previous) is None:
+            raise UnknownSource
+        self.forget(source_id)
+
+    def secret_for(self, write: str) -> bytes:
+        """Return the secret that a write gets when it brings none: the same for the same write.
+
+        It is derived and not drawn, so that a retry is answered with the same secret and the stored answer needs none.
+        """
+        return hmac.digest(self._drawing, write.encode(), "sha256")
+
+    def _seal(self, source_id: int, secret: bytes) -> bytes:
+        # Random nonces: a source has a handful of secrets in its life. The id keeps a row's secret from another's.
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._box.encrypt(nonce, secret, public("src", source_id).encode())
+
+    def _open(self, source_id: int, sealed: bytes) -> bytes:
+        name = public("src", source_id)
+        try:
+            return self._box.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
+        except InvalidTag:
+            raise SecretsUnreadable(f"{name} was sealed with another installation's secret") from None
+
+
+class SecretsUnreadable(Exception):
+    """A source's secrets cannot be read: the keys' folder is not the one that they were sealed with."""
+
+
+def verify_source(headers: Mapping[str, str], body: bytes, source: Source) -> str:
+    """Return the webhook-id of a request that a source signed, by machine time.
+
+    `body` is the raw bytes. Raises SignatureInvalid, TimestampStale.
+    """
+    return verify(headers, body, source.keys, machine_now().timestamp())
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"koinon " + purpose).derive(secret)
