@@ -16,6 +16,8 @@ HELSINKI = PlaceFacts(place_id=7, partner="grocer", time_zone="Europe/Helsinki")
 LINKED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 ACTIVATED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 NETWORK_ID = "461234567890123"
+ARN = "7411111606100000000001"
+LATER = "2026-03-04T05:00:00Z"
 
 
 def body(kind: str = "authorisation", amount_minor: int = 5000, **fields: Any) -> dict[str, Any]:
@@ -75,3 +77,38 @@ def points(*messages: CardMessage, offer: OfferVersion | None = None) -> tuple[i
     """Return the (pending, confirmed) points that one payment's messages are worth."""
     decision = decided(fold(messages), offer)
     return decision.pending_points, decision.confirmed_points
+
+
+def amounts(payment: Payment) -> dict[str, int]:
+    """Return the amounts of a payment that are not zero, by short name."""
+    names = (
+        "authorised",
+        "open",
+        "cleared",
+        "refunded",
+        "refund_excess",
+        "charged_back",
+        "net",
+        "confirmed",
+        "pending",
+    )
+    return {name: amount for name in names if (amount := getattr(payment, f"{name}_minor"))}
+
+
+def leg(number: int, amount_minor: int, count: int | None = None) -> CardMessage:
+    """Return one of a payment's clearings."""
+    return message(
+        "clearing",
+        amount_minor,
+        message_id=f"leg-{number}",
+        occurred_at=LATER,
+        clearing_sequence=number,
+        clearing_count=count,
+        arn=f"{ARN}{number}",
+    )
+
+
+def refund(amount_minor: int, **fields: Any) -> CardMessage:
+    """Return a refund that names its purchase."""
+    named = {"network_transaction_id": None, "original_network_transaction_id": NETWORK_ID, "occurred_at": LATER}
+    return message("refund", amount_minor, **(named | fields))

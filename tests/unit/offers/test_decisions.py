@@ -25,25 +25,12 @@ from offers.decisions import (
 from offers.messages import Channel
 from offers.model import Activation, FixedPoints, Hours, OfferVersion, PointsPerAmount, version_faults
 from offers.payments import fold
-from tests.unit.offers.samples import HELSINKI, LINKED_AT, NETWORK_ID, activation, decided, message, points, version
-
-LATER = "2026-03-04T05:00:00Z"
+from tests.unit.offers.samples import HELSINKI, LATER, LINKED_AT, activation, decided, message, points, refund, version
 
 
 def local(text: str) -> datetime:
     """Return a time on the place's clock."""
     return datetime.fromisoformat(text)
-
-
-def refund(amount_minor: int) -> Any:
-    """Return a refund that names its purchase."""
-    return message(
-        "refund",
-        amount_minor,
-        network_transaction_id=None,
-        original_network_transaction_id=NETWORK_ID,
-        occurred_at=LATER,
-    )
 
 
 def at(moment: str, offer: OfferVersion, **fields: Any) -> Decision:

@@ -9,6 +9,7 @@ import offers.rewards
 from koinon.places import model as places_model
 from offers.messages import Channel
 from offers.model import FixedPoints, Hours
+from offers.rewarding import BUDGET_EXHAUSTED, CONTRACT_MISSING
 from offers.terms import REASONS, reason_text, terms, terms_hash
 from tests.unit.offers.samples import version
 
@@ -68,6 +69,7 @@ def test_every_reason_that_a_rule_gives_can_be_read() -> None:
     sources = [module.__file__ for module in (offers.decisions, offers.rewards, places_model)]
     written = "".join(Path(source).read_text(encoding="utf-8") for source in sources if source)
     codes = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', written)) - {"descriptor-postcode", "descriptor-city"}
+    codes |= {"declined", "reversed", "expired", "disputed", "refunded"}
 
-    assert codes | {"budget-exhausted", "declined", "reversed", "expired", "disputed", "refunded"} == set(REASONS)
+    assert codes | {BUDGET_EXHAUSTED, CONTRACT_MISSING} == set(REASONS)
     assert reason_text("before-activation") == "The purchase was made before you switched this offer on."
