@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
 
@@ -76,15 +75,3 @@ async def _run_forwards() -> None:
 
 class MigrationFailed(Exception):
     """A migration could not be applied; the message holds Piccolo's progress."""
-
-
-def migrated_tables(connection: asyncpg.Connection) -> Coroutine[Any, Any, list[asyncpg.Record]]:
-    """Return (schema, table, column, type, nullable) of every column that the migrations made."""
-    return connection.fetch(
-        """
-        SELECT table_schema, table_name, column_name, data_type, is_nullable = 'YES' AS nullable
-        FROM information_schema.columns
-        WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'public')
-        ORDER BY 1, 2, ordinal_position
-        """
-    )

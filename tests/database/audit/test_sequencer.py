@@ -8,9 +8,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import pytest
+
+from koinon.audit.notes import open_note, parse_checkpoint
 from koinon.audit.sequencer import LogBroken, sequence
 from koinon.audit.signing import checkpoint_path, log_key, sign_checkpoint
-from koinon.audit.notes import open_note, parse_checkpoint
 from koinon.audit.stored import stored_tree
 from koinon.audit.tree import leaf_hash, verify_inclusion
 from koinon.database import transaction
@@ -194,7 +195,8 @@ async def test_a_log_that_shrank_is_not_signed(
     await owner.execute("TRUNCATE audit.entry, audit.tile, audit.opening")
     await owner.execute("UPDATE audit.log SET size = 0, root = sha256(''), signed_size = 0, note = NULL")
     await owner.execute(
-        "UPDATE ledger.outbox SET leaf_index = NULL WHERE journal_id = (SELECT min(journal_id::text)::uuid FROM ledger.outbox)"
+        "UPDATE ledger.outbox SET leaf_index = NULL"
+        " WHERE journal_id = (SELECT journal_id FROM ledger.outbox ORDER BY journal_id LIMIT 1)"
     )
     await owner.close()
 

@@ -1,0 +1,101 @@
+"""Migrations: any number of times, from any number of processes, and Piccolo's tables are what they made."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from piccolo.columns import Column
+from piccolo.table import Table
+
+from koinon.app import functions
+from koinon.database.migrate import MIGRATION_LOCK, migrate
+from koinon.piccolo_app import APP_CONFIG as CORE
+from offers.piccolo_app import APP_CONFIG as OFFERS
+from settlement.piccolo_app import APP_CONFIG as SETTLEMENT
+
+TABLES: list[type[Table]] = [*CORE.table_classes, *OFFERS.table_classes, *SETTLEMENT.table_classes]
+
+COLUMNS = """
+SELECT column_name, data_type, is_nullable = 'YES' AS nullable FROM information_schema.columns
+WHERE table_schema = $1 AND table_name = $2
+"""
+TYPES = {
+    "BIGINT": {"bigint"},
+    "INTEGER": {"integer"},
+    "SMALLINT": {"smallint"},
+    "TEXT": {"text"},
+    "VARCHAR": {"text", "character varying"},
+    "BOOLEAN": {"boolean"},
+    "DATE": {"date"},
+    "TIMESTAMPTZ": {"timestamp with time zone"},
+    "UUID": {"uuid"},
+    "BYTEA": {"bytea"},
+    "JSONB": {"jsonb"},
+}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+async def test_a_piccolo_table_is_what_the_migrations_made(database: asyncpg.Pool, table: type[Table]) -> None:
+    """Every column of the database stands in the Piccolo table, with its type and whether it may be null."""
+    meta = table._meta
+    made = {row["column_name"]: row for row in await database.fetch(COLUMNS, meta.schema, meta.tablename)}
+    mapped: dict[str, Column] = {column._meta.db_column_name: column for column in meta.columns}
+
+    assert set(mapped) == set(made)
+    for name, column in mapped.items():
+        assert made[name]["data_type"] in TYPES[column.column_type.upper()], name
+        assert made[name]["nullable"] == column._meta.null, name
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    """A second migrate finds every migration done, and creates the same functions again."""
+    connection = await asyncpg.connect(database_url)
+    done = "SELECT name, app_name FROM migration ORDER BY id"
+    before = await connection.fetch(done)
+
+    await migrate(database_url, functions())
+
+    assert await connection.fetch(done) == before
+    assert len(before) >= 5
+    await connection.close()
+
+
+async def test_two_processes_migrate_one_database_in_turn(server_url: str) -> None:
+    """Two deploying processes that start together end with every migration run once."""
+    name = "test_two_migrators"
+    connection = await asyncpg.connect(server_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    url = server_url.replace("/postgres?", f"/{name}?")
+    environment = os.environ | {"KOINON_DATABASE_URL": url}
+    migrators = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "koinon", "migrate", env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    outputs = [await migrator.communicate() for migrator in migrators]
+
+    assert [migrator.returncode for migrator in migrators] == [0, 0]
+    assert [output for output, _ in outputs] == [b"the database is at this release\n"] * 2
+    migrated = await asyncpg.connect(url)
+    names = await migrated.fetch("SELECT name, app_name, count(*) AS times FROM migration GROUP BY 1, 2")
+    assert {row["times"] for row in names} == {1}
+    await migrated.close()
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+async def test_a_migration_waits_for_the_one_that_holds_the_lock(database_url: str) -> None:
+    """While another session holds the migration lock, a migrate does not begin."""
+    other = await asyncpg.connect(database_url)
+    await other.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+    waiting = asyncio.create_task(migrate(database_url, []))
+
+    done, _ = await asyncio.wait({waiting}, timeout=timedelta(milliseconds=300).total_seconds())
+    assert not done
+    await other.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+    await waiting
+    await other.close()
