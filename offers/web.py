@@ -15,6 +15,7 @@ from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
 from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
 from koinon.problems import InvalidInput
+from koinon.web.card_numbers import CHECKED_BY_HANDLER
 from koinon.web.errors import validation_problem
 from koinon.web.openapi import Keyed, writes
 from koinon.web.requests import Write, answer, once, write_of
@@ -99,7 +100,7 @@ async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> R
 
 @post(
     "/feeds/{source:str}/transactions",
-    opt={"public": True, "signed": True, "card_numbers": "per message"},
+    opt={"public": True, "signed": True, CHECKED_BY_HANDLER: True},
     operation_id="postTransactions",
     summary="Post 1 to 500 card messages",
     tags=["processor"],
