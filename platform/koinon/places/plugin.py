@@ -1,7 +1,15 @@
-"""What this package adds to the application."""
+"""What places add to the application."""
+
+from litestar.config.app import AppConfig
 
 from koinon.context import Context
+from koinon.places.web import router
 
 
 class Places(Context):
     """Places and their network identities, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes."""
+        app_config.route_handlers.append(router)
+        return app_config

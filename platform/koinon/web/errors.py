@@ -18,6 +18,7 @@ from koinon.problems import (
     Problem,
     field_error,
 )
+from koinon.web.card_numbers import mask
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +32,16 @@ def render(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[s
     if "retry_after_seconds" in problem.facts:
         headers["Retry-After"] = str(problem.facts["retry_after_seconds"])
     return Response(
-        problem.document(request.url.path), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
+        problem.document(mask(request.url.path)), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
     )
 
 
 def pointer(path: str) -> str:
     """Turn msgspec's path (`.lines[0].amount`) into a JSON pointer (`/lines/0/amount`, RFC 6901)."""
     parts = re.findall(r"\.([^.\[\]]+)|\[([^\]]*)\]", path)
-    return "".join("/" + (name or index) for name, index in parts)
+    names = [name or index for name, index in parts]
+    # The framework calls a handler's body `data`; the caller's pointer starts inside it.
+    return "".join("/" + name for name in names[names[:1] == ["data"] :])
 
 
 def validation_problem(error: msgspec.ValidationError | msgspec.DecodeError) -> InvalidInput:

@@ -1,0 +1,213 @@
+"""Places and what the networks call them: added one at a time in a programme, and never two places under one name."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.database import Connection, beside
+from koinon.fields import Instant, Line, within_calendar
+from koinon.parties.operations import partner_row, programme_row
+from koinon.parties.programmes import check_time_zone
+from koinon.places.model import NetworkIdentity, registered_keys
+from koinon.problems import Conflict, NotFound, invalid_field
+from koinon.web.cursors import Page, page_of
+
+statements = beside(__file__)
+
+IDENTITIES_MAXIMUM = 500
+
+
+class UnknownPlace(NotFound):
+    """No place has this id."""
+
+    code = "unknown-place"
+    title = "There is no such place"
+
+
+class IdentityTaken(Conflict):
+    """The name is another place's at some of that time; whose, is not told."""
+
+    code = "identity-taken"
+    title = "This network identity names a place already at some of that time"
+
+
+class NewIdentity(NetworkIdentity, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A network's name of a place from `valid_from` up to, and not including, `valid_until` (null: until told)."""
+
+    valid_from: Instant
+    valid_until: Instant | None = None
+
+
+class NewPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a partner takes cards, with its own time zone and what the networks call it."""
+
+    partner: str
+    name: Line
+    time_zone: Annotated[str, msgspec.Meta(max_length=64, examples=["Europe/Helsinki"])]
+    identities: Annotated[list[NewIdentity], msgspec.Meta(max_length=IDENTITIES_MAXIMUM)] = []
+
+
+class PlaceIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that a card message's merchant is looked up by, and when it is this place's."""
+
+    key: str
+    valid_from: datetime
+    valid_until: datetime | None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A place with its identities, by key and time."""
+
+    place: str
+    partner: str
+    programme: str
+    name: str
+    time_zone: str
+    identities: list[PlaceIdentity]
+
+
+class _Named(msgspec.Struct, frozen=True):
+    key: str
+    valid_from: datetime
+    valid_until: datetime | None
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether the key names one place: a descriptor is a chain's, a key without its left zeros is a guess."""
+        level = self.key.partition(":")[0]
+        return not level.endswith("~") and not level.startswith("descriptor")
+
+
+async def create_place(connection: Connection, asked: NewPlace) -> Place:
+    """Make a place with its identities in the caller's transaction.
+
+    Raises InvalidInput, UnknownTimeZone, UnknownPartner, IdentityTaken.
+    """
+    try:
+        partner_id = ids.private("par", asked.partner)
+    except ValueError as error:
+        raise invalid_field("/partner", str(error)) from None
+    check_time_zone("/time_zone", asked.time_zone)
+    named = _named(asked.identities, "/identities/{}")
+    partner = await partner_row(connection, partner_id)
+    row = await connection.fetchrow(
+        statements["add_place"], ids.new_id(), partner_id, partner["programme_id"], asked.name, asked.time_zone
+    )
+    await _name_place(connection, row, named)
+    return (await _with_identities(connection, [row]))[0]
+
+
+async def add_identity(connection: Connection, place_id: int, asked: NewIdentity) -> Place:
+    """Name a place in the caller's transaction; raises UnknownPlace, InvalidInput, IdentityTaken."""
+    named = _named([asked], "")
+    row = await _place_row(connection, place_id)
+    await _name_place(connection, row, named)
+    return (await _with_identities(connection, [row]))[0]
+
+
+async def place(connection: Connection, place_id: int) -> Place:
+    """Return a place; raises UnknownPlace."""
+    return (await _with_identities(connection, [await _place_row(connection, place_id)]))[0]
+
+
+async def places(connection: Connection, partner_id: int | None, after: int, limit: int) -> Page[Place]:
+    """Return a page of places, of a partner or of all; the cursor is the last one's id."""
+    rows = await connection.fetch(statements["places"], partner_id, after, limit + 1)
+    found = {made.place: made for made in await _with_identities(connection, rows)}
+    return page_of(rows, limit, lambda row: found[_public(row)], _public)
+
+
+async def _name_place(connection: Connection, row: asyncpg.Record, named: Sequence[_Named]) -> None:
+    if not named:
+        return
+    # The lock: of two that name one key at once, the second to come sees the first.
+    await programme_row(connection, row["programme_id"], locked=True)
+    earliest = min(each.valid_from for each in named)
+    known = await connection.fetch(
+        statements["identities_known"], row["programme_id"], [each.key for each in named], earliest
+    )
+    _check_free(named, row, known)
+    await connection.execute(
+        statements["add_identities"],
+        row["programme_id"],
+        row["place_id"],
+        [ids.new_id() for _ in named],
+        [each.key for each in named],
+        [each.valid_from for each in named],
+        [each.valid_until for each in named],
+    )
+
+
+def _check_free(named: Sequence[_Named], row: asyncpg.Record, known: Iterable[asyncpg.Record]) -> None:
+    """Raise IdentityTaken unless every key is free for its span.
+
+    A key that names one place alone has one place at a time. A descriptor, or an id without its left zeros, may be
+    shared by places of one partner, which further keys tell apart, and never by two partners.
+    """
+    taken: dict[str, list[tuple[datetime, datetime | None, bool]]] = {}
+    for other in known:
+        foreign = other["partner_id"] != row["partner_id"]
+        taken.setdefault(other["identity_key"], []).append((other["valid_from"], other["valid_until"], foreign))
+    for each in named:
+        for valid_from, valid_until, foreign in taken.get(each.key, []):
+            begins_before_end = valid_until is None or each.valid_from < valid_until
+            ends_after_begin = each.valid_until is None or valid_from < each.valid_until
+            if begins_before_end and ends_after_begin and (foreign or each.alone):
+                raise IdentityTaken(identity_key=each.key)
+        taken.setdefault(each.key, []).append((each.valid_from, each.valid_until, False))
+
+
+def _named(asked: Sequence[NewIdentity], pointer: str) -> list[_Named]:
+    named = []
+    for position, identity in enumerate(asked):
+        at = pointer.format(position)
+        for field in ("valid_from", "valid_until"):
+            instant: datetime | None = getattr(identity, field)
+            if instant is not None and not within_calendar(instant):
+                raise invalid_field(f"{at}/{field}", "between the years 2000 and 2199")
+        if identity.valid_until is not None and identity.valid_until <= identity.valid_from:
+            raise invalid_field(f"{at}/valid_until", "an identity ends after it begins")
+        try:
+            keys = registered_keys(identity)
+        except ValueError as error:
+            raise invalid_field(at, str(error), "identity-incomplete") from None
+        named += [_Named(key, identity.valid_from, identity.valid_until) for key in keys]
+    return named
+
+
+async def _place_row(connection: Connection, place_id: int) -> asyncpg.Record:
+    row = await connection.fetchrow(statements["place"], place_id)
+    if row is None:
+        raise UnknownPlace
+    return row
+
+
+async def _with_identities(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Place]:
+    identities: dict[int, list[PlaceIdentity]] = {row["place_id"]: [] for row in rows}
+    for found in await connection.fetch(statements["identities"], list(identities)):
+        # What is stored beside a key to find it without its left zeros was not given by anybody.
+        if "~" not in found["identity_key"].partition(":")[0]:
+            identities[found["place_id"]].append(
+                PlaceIdentity(
+                    key=found["identity_key"], valid_from=found["valid_from"], valid_until=found["valid_until"]
+                )
+            )
+    return [
+        Place(
+            place=_public(row),
+            partner=ids.public("par", row["partner_id"]),
+            programme=ids.public("pro", row["programme_id"]),
+            name=row["name"],
+            time_zone=row["time_zone"],
+            identities=identities[row["place_id"]],
+        )
+        for row in rows
+    ]
+
+
+def _public(row: asyncpg.Record) -> str:
+    return ids.public("pla", row["place_id"])

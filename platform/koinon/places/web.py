@@ -1,0 +1,101 @@
+"""Places and their network identities over HTTP."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from koinon import ids
+from koinon.database import pool
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.parties.operations import UnknownPartner
+from koinon.parties.programmes import UnknownTimeZone
+from koinon.places import operations
+from koinon.places.operations import IdentityTaken, NewIdentity, NewPlace, Place, UnknownPlace
+from koinon.problems import invalid_field
+from koinon.web.cursors import Page, PageCursor, PageLimit
+from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.requests import once, write_of
+
+PAGE = 50
+
+Asking = Request[Caller, Any, Any]
+
+
+@post(
+    "/places",
+    guards=[require("places:write")],
+    operation_id="createPlace",
+    summary="Add a place",
+    operation_class=Keyed,
+    responses=writes(201, Place, UnknownPartner, UnknownTimeZone, IdentityTaken),
+)
+async def create_place(request: Asking, data: JSONBody[NewPlace]) -> Response[bytes]:
+    """Add a place of a partner with what the networks call it, each name for a span of time."""
+    return await once(write_of(request, data), 201, lambda connection: operations.create_place(connection, data))
+
+
+@get(
+    "/places",
+    guards=[require("places:write")],
+    operation_id="listPlaces",
+    summary="List places",
+    responses=reads(),
+)
+async def list_places(
+    partner: FromQuery[str | None] = None,
+    limit: FromQuery[PageLimit] = PAGE,
+    cursor: FromQuery[PageCursor] = None,
+) -> Page[Place]:
+    """List places with their identities, of one partner or of all."""
+    partner_id = None if partner is None else _asked("par", partner, "/partner")
+    after = 0 if cursor is None else _asked("pla", cursor, "/cursor")
+    async with pool().acquire() as connection:
+        return await operations.places(connection, partner_id, after, limit)
+
+
+@get(
+    "/places/{place:str}",
+    guards=[require("places:write")],
+    operation_id="readPlace",
+    summary="Read a place",
+    responses=reads(UnknownPlace),
+)
+async def read_place(place: FromPath[str]) -> Place:
+    """Read a place with its identities."""
+    async with pool().acquire() as connection:
+        return await operations.place(connection, _named(place))
+
+
+@post(
+    "/places/{place:str}/identities",
+    guards=[require("places:write")],
+    operation_id="addIdentity",
+    summary="Add what a network calls a place",
+    operation_class=Keyed,
+    responses=writes(201, Place, UnknownPlace, IdentityTaken),
+)
+async def add_identity(request: Asking, place: FromPath[str], data: JSONBody[NewIdentity]) -> Response[bytes]:
+    """Add a network's name of a place for a span of time; a name that is another place's then is refused."""
+    place_id = _named(place)
+    return await once(
+        write_of(request, data), 201, lambda connection: operations.add_identity(connection, place_id, data)
+    )
+
+
+def _named(text: str) -> int:
+    try:
+        return ids.private("pla", text)
+    except ValueError:
+        raise UnknownPlace from None
+
+
+def _asked(prefix: str, text: str, pointer: str) -> int:
+    try:
+        return ids.private(prefix, text)
+    except ValueError as error:
+        raise invalid_field(pointer, str(error)) from None
+
+
+router = Router("/v1", route_handlers=[create_place, list_places, read_place, add_identity], tags=["places"])
