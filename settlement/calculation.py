@@ -38,22 +38,28 @@ def calculate(
     carried: Mapping[Cell, Carried],
     positions: Sequence[Position],
     facts: WindowFacts,
+    partners: Iterable[str] | None = None,
 ) -> Calculation:
     """Return what a closed window comes to.
 
-    `contracts`: every version of every partner of the programme, and each partner gets a statement. `carried`: every
-    cell's state after the window before. Raises SettlementError when the input does not fit together: a version
-    without its contract, another currency, or points honoured that nobody accepted. Whether the pool holds is in the
-    result, with its reason, for the caller to stop at.
+    `contracts`: every version of every partner of the programme. `carried`: every cell's state after the window
+    before. `partners`: who gets a statement, by default whoever has a contract; a partner that joined later changes
+    nothing of a window that was sealed without it. Raises SettlementError when the input does not fit together: a
+    version without its contract, another currency, or points honoured that nobody accepted. Whether the pool holds is
+    in the result, with its reason, for the caller to stop at.
     """
     terms = _terms_by_version(contracts, facts.currency)
     _check_pairs(positions)
     for entry in facts.outstanding:
         _terms(terms, (entry.partner, entry.version))
     lines = bill_cells(terms, carried, points_by_cell(positions))
-    own_contracts: dict[str, dict[int, Contract]] = {}
+    everyone = {contract.partner for contract in contracts} if partners is None else set(partners)
+    own_contracts: dict[str, dict[int, Contract]] = {partner: {} for partner in everyone}
     for contract in contracts:
-        own_contracts.setdefault(contract.partner, {})[contract.version] = contract
+        if contract.partner in everyone:
+            own_contracts[contract.partner][contract.version] = contract
+    if unbilled := sorted({line.cell.partner for line in lines} - everyone):
+        raise SettlementError(f"{unbilled[0]} has lines, and is none of the partners that get a statement")
     return Calculation(
         facts=facts,
         lines=lines,
@@ -110,15 +116,22 @@ def expect(
 
     Only the partner's own contracts, cells and positions matter: others may be given or left out.
     """
-    terms = {(each.partner, each.version): each.terms for each in contracts if each.partner == partner}
-    before = {cell: state for cell, state in carried.items() if _on_statement(cell, partner)}
-    points = {cell: now for cell, now in points_by_cell(positions).items() if _on_statement(cell, partner)}
-    lines = bill_cells(terms, before, points)
+    lines = expected_lines(partner, contracts, carried, positions)
     return Net(
         party=partner,
         pays=sum(line.amount for line in lines if line.cell.debtor == partner),
         receives=sum(line.amount for line in lines if line.cell.creditor == partner),
     )
+
+
+def expected_lines(
+    partner: str, contracts: Iterable[Contract], carried: Mapping[Cell, Carried], positions: Iterable[Position]
+) -> tuple[Line, ...]:
+    """Return the lines of the statement that a partner would get if a window closed with these positions."""
+    terms = {(each.partner, each.version): each.terms for each in contracts if each.partner == partner}
+    before = {cell: state for cell, state in carried.items() if _on_statement(cell, partner)}
+    points = {cell: now for cell, now in points_by_cell(positions).items() if _on_statement(cell, partner)}
+    return bill_cells(terms, before, points)
 
 
 def _on_statement(cell: Cell, partner: str) -> bool:

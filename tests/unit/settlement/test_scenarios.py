@@ -31,6 +31,7 @@ DAY = [
     honoured("a", "c", 3_500),
     honoured("c", "c", 3_500),
 ]
+DAY_OF_TWO = [issued("a", 1_000), honoured("a", "b", 600)]
 
 
 def nets(run: Calculation) -> dict[str, int]:
@@ -336,6 +337,24 @@ def test_contracts_are_in_the_settlement_currency() -> None:
     """A contract in another currency stops the calculation."""
     with pytest.raises(SettlementError, match="c version 1 is not in USD"):
         calculate([*COALITION[:2], contract("c", COMMON, currency="EUR")], {}, [], facts([]))
+
+
+def test_whoever_joined_later_gets_no_statement() -> None:
+    """Only the partners named get a statement; one without a contract gets an empty one, and the rest is the same."""
+    first = settle(COALITION[:2], DAY_OF_TWO)
+    again = calculate(COALITION, {}, positions(DAY_OF_TWO), facts(DAY_OF_TWO), ["a", "b"])
+    more = calculate(COALITION[:2], {}, positions(DAY_OF_TWO), facts(DAY_OF_TWO), ["a", "b", "z"])
+
+    assert again == first
+    assert more.statements[:2] == first.statements
+    assert statement(more, "z")["lines"] == []
+    assert statement(more, "z")["contracts"] == []
+
+
+def test_lines_without_a_statement_stop_the_calculation() -> None:
+    """Nobody is charged on no statement."""
+    with pytest.raises(SettlementError, match="b has lines, and is none of the partners"):
+        calculate(COALITION, {}, positions(DAY_OF_TWO), facts(DAY_OF_TWO), ["a"])
 
 
 def test_tonight_can_be_expected_from_ones_own_books() -> None:
