@@ -4,6 +4,7 @@ Concurrent tills of a process share one transaction: requests, sightings, decisi
 written set by set. Each is answered for itself; one that is refused leaves no trace.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from koinon.ids import new_record_id
 from koinon.ledger.operations import ATTEMPTS
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
 from koinon.money import EXPONENTS
-from koinon.problems import IdempotencyKeyReused, NotFound, Problem, invalid_field
+from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
 from koinon.web.requests import Write
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
@@ -110,9 +111,12 @@ class Earnings:
     async def earn(self, write: Write, earning: NewEarning) -> Answer:
         """Record a purchase and post what it earns.
 
-        Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused.
+        Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused, ServiceUnavailable.
         """
-        answer = await self._gatherer.submit(read_ids(write, earning))
+        try:
+            answer = await self._gatherer.submit(read_ids(write, earning))
+        except asyncio.QueueFull:
+            raise ServiceUnavailable("more earnings wait than are taken", retry_after_seconds=1) from None
         if answer.problem is not None:
             raise answer.problem
         return answer
