@@ -5,6 +5,8 @@ import sys
 
 import structlog
 
+from koinon.web.card_numbers import mask_event
+
 
 def configure(level: str) -> None:
     """Send every log line of this process through one chain that ends in JSON."""
@@ -15,6 +17,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            mask_event,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
