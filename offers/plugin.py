@@ -6,6 +6,7 @@ from pathlib import Path
 from litestar.config.app import AppConfig
 
 from koinon.context import Context, Job
+from offers.backlog_web import router as backlog_router
 from offers.cards import owner_of
 from offers.earnings import Earnings
 from offers.intake import take_in
@@ -20,7 +21,7 @@ class Offers(Context):
         """Add the routes, and the proof that a card was just presented."""
         app_config.state["earnings"] = Earnings()
         app_config.state["card_proof"] = owner_of
-        app_config.route_handlers.append(router)
+        app_config.route_handlers.extend([router, backlog_router])
         return app_config
 
     def functions(self) -> Sequence[Path]:

@@ -1,0 +1,71 @@
+"""A mail server on loopback that keeps what it is sent: codes of sign-ins are read out of the mail, as people do."""
+
+import asyncio
+import re
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+CODE = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
+CODE_SECONDS = 60
+
+Watcher = Callable[[str, str, str], None]
+"""Called with recipient, subject and body of every letter."""
+
+
+class CodeNotArrived(Exception):
+    """No mail with a code came within CODE_SECONDS: no worker sends it."""
+
+
+class Mailroom:
+    """A mail server whose address is known before it runs, so that an installation can be started with it."""
+
+    def __init__(self) -> None:
+        """Take a free port of the loopback."""
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._letters: defaultdict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
+        self.watcher: Watcher | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, for KOINON_SMTP_URL."""
+        return f"smtp://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take mail as long as the block runs."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: SMTP(self, loop=loop, hostname="localhost", enable_SMTPUTF8=True), sock=self._socket
+        )
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def code_for(self, address: str) -> str:
+        """Return the six digits of the next letter to an address that holds a code; raises CodeNotArrived."""
+        try:
+            async with asyncio.timeout(CODE_SECONDS):
+                while True:
+                    if found := CODE.search(await self._letters[address].get()):
+                        return found[0]
+        except TimeoutError:
+            raise CodeNotArrived(f"no code came for {address} within {CODE_SECONDS} seconds") from None
+
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name for it
+        """Take a letter."""
+        letter = message_from_bytes(envelope.content, policy=default)
+        body = letter.get_content()
+        for recipient in envelope.rcpt_tos:
+            if self.watcher is None:
+                self._letters[recipient].put_nowait(body)
+            else:
+                self.watcher(recipient, str(letter["Subject"]), body)
+        return "250 OK"

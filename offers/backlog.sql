@@ -1,0 +1,26 @@
+-- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
+SELECT
+    (SELECT count(*) FROM offers.inbox i WHERE i.state = 'new' AND i.programme_id = w.programme_id) AS inbox,
+    (SELECT count(*) FROM offers.purchase u
+     WHERE u.settled_revision < u.revision AND u.programme_id = w.programme_id) AS unsettled,
+    (SELECT count(*) FROM ledger.outbox o
+     WHERE o.leaf_index IS NULL AND o.programme_id = w.programme_id) AS unlogged,
+    (SELECT count(*) FROM ledger.settlement_window b
+     WHERE b.programme_id = w.programme_id AND b.state IN ('CLOSING', 'CLOSED')) AS unsealed,
+    w.window_no, w.business_date
+FROM ledger.settlement_window w WHERE w.programme_id = $1 AND w.state = 'OPEN';
+
+-- figures: what a programme's purchases have come to
+SELECT
+    (SELECT count(*) FROM offers.purchase u WHERE u.programme_id = $1) AS purchases,
+    r.rewards, r.posted_points, r.pending_points, b.accounts, b.available_points, b.held_points
+FROM (
+    SELECT count(*) FILTER (WHERE r.posted_points > 0 OR r.pending_points > 0) AS rewards,
+        coalesce(sum(r.posted_points), 0)::bigint AS posted_points,
+        coalesce(sum(r.pending_points), 0)::bigint AS pending_points
+    FROM offers.reward r JOIN parties.partner p USING (partner_id) WHERE p.programme_id = $1
+) r, (
+    SELECT count(*) AS accounts, coalesce(sum(w.available), 0)::bigint AS available_points,
+        coalesce(sum(w.held), 0)::bigint AS held_points
+    FROM ledger.account a JOIN ledger.wallet w USING (account_id) WHERE a.programme_id = $1
+) b;

@@ -1,0 +1,96 @@
+"""What a programme's worker has still to do, and what its purchases have come to, over HTTP."""
+
+from datetime import date
+
+import asyncpg
+import msgspec
+from litestar import Router, get
+from litestar.params import FromPath
+
+from koinon import ids
+from koinon.database import beside, pool
+from koinon.identity.guards import require
+from koinon.parties.operations import UnknownProgramme
+from koinon.web.openapi import reads
+
+statements = beside(__file__, "backlog.sql")
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for the worker, all in one look: nothing of a programme's day is under way when all four are 0.
+
+    `inbox`: card messages not yet folded. `unsettled`: purchases about which more is known than was rewarded.
+    `unlogged`: journals without their leaf. `unsealed`: windows that were flipped and are not yet sealed.
+    `window` is open; `business_date` is its day, which follows the programme's clock once the worker has seen it.
+    """
+
+    inbox: int
+    unsettled: int
+    unlogged: int
+    unsealed: int
+    window: int
+    business_date: date
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a programme's purchases have come to: `rewards` counts those that give points, posted or pending.
+
+    `posted_points` stand in the ledger, less what refunds took back; `available_points` and `held_points` are in all
+    wallets now.
+    """
+
+    purchases: int
+    rewards: int
+    posted_points: int
+    pending_points: int
+    accounts: int
+    available_points: int
+    held_points: int
+
+
+@get(
+    "/programmes/{programme:str}/backlog",
+    guards=[require("settlement:operate")],
+    operation_id="readBacklog",
+    summary="Read what the worker has still to do",
+    responses=reads(UnknownProgramme),
+)
+async def read_backlog(programme: FromPath[str]) -> Backlog:
+    """Read how much of a programme waits for the worker, and which window is open."""
+    row = await _row("backlog", programme)
+    return Backlog(
+        inbox=row["inbox"],
+        unsettled=row["unsettled"],
+        unlogged=row["unlogged"],
+        unsealed=row["unsealed"],
+        window=row["window_no"],
+        business_date=row["business_date"],
+    )
+
+
+@get(
+    "/programmes/{programme:str}/figures",
+    guards=[require("settlement:operate")],
+    operation_id="readFigures",
+    summary="Read what purchases have come to",
+    responses=reads(UnknownProgramme),
+)
+async def read_figures(programme: FromPath[str]) -> Figures:
+    """Read how many purchases were rewarded with how many points, and what the wallets hold."""
+    await _row("backlog", programme)
+    row = await _row("figures", programme)
+    return Figures(**dict(row))
+
+
+async def _row(statement: str, programme: str) -> asyncpg.Record:
+    try:
+        programme_id = ids.private("pro", programme)
+    except ValueError:
+        raise UnknownProgramme from None
+    row = await pool().fetchrow(statements[statement], programme_id)
+    if row is None:
+        raise UnknownProgramme
+    return row
+
+
+router = Router("/v1", route_handlers=[read_backlog, read_figures], tags=["operations"])
