@@ -70,7 +70,9 @@ def verify(code: str, secret: bytes, now: datetime) -> tuple[int, str]:
         raise PayCodeInvalid
     expires_at = datetime.fromtimestamp(int.from_bytes(payload[-4:], "big"), UTC)
     # A code from further ahead than its lifetime was made by a machine whose clock stood wrong: it would live too long.
-    if expires_at <= now or expires_at > now + timedelta(seconds=2 * LIFETIME_SECONDS):
+    if expires_at > now + timedelta(seconds=2 * LIFETIME_SECONDS):
+        raise PayCodeInvalid
+    if expires_at <= now:
         raise PayCodeExpired
     return int.from_bytes(payload[:8], "big"), payload[8 : 8 + NONCE_BYTES].hex()
 

@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from litestar.config.app import AppConfig
+
 from koinon.context import Context
+from koinon.members.web import router
 
 
 class Members(Context):
     """Persons and their consents, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes."""
+        app_config.route_handlers.append(router)
+        return app_config
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the members' schema."""

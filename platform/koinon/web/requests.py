@@ -19,7 +19,8 @@ INSERT INTO koinon.request (caller, key, content_hash, status) VALUES ($1, $2, d
 ON CONFLICT DO NOTHING RETURNING key
 """
 KNOWN = "SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2"
-ANSWER = "UPDATE koinon.request SET answer = $3 WHERE caller = $1 AND key = $2"
+ANSWER = "UPDATE koinon.request SET answer = $3, status = $4 WHERE caller = $1 AND key = $2"
+UNANSWERED = 0
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,22 +43,26 @@ def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     return Write(caller=request.user, key=key, content_hash=digest)
 
 
-async def once(write: Write, status: int, operation: Callable[[Connection], Awaitable[Any]]) -> Response[bytes]:
+async def once(
+    write: Write, status: int | Callable[[Any], int], operation: Callable[[Connection], Awaitable[Any]]
+) -> Response[bytes]:
     """Run an operation once for a caller's key, in one transaction with its request row, and answer it.
 
+    `status` is the answer's status, or tells it from what the operation returned.
     The same key and content gets the same answer again with `Idempotent-Replayed: true`; another content is refused
     with IdempotencyKeyReused. A Problem that the operation raises rolls everything back, the key too.
     """
     async with transaction() as connection:
         name, key = write.caller.name, write.key
-        if await connection.fetchval(CLAIM, name, key, write.content_hash, status) is None:
+        if await connection.fetchval(CLAIM, name, key, write.content_hash, UNANSWERED) is None:
             known = await connection.fetchrow(KNOWN, name, key)
             if known["content_hash"].hex() != write.content_hash:
                 raise IdempotencyKeyReused
             return answer(known["answer"].encode(), known["status"], replayed=True)
-        body = msgspec.json.encode(await operation(connection))
-        await connection.execute(ANSWER, name, key, body.decode())
-    return answer(body, status)
+        done = await operation(connection)
+        body, answered = msgspec.json.encode(done), status if isinstance(status, int) else status(done)
+        await connection.execute(ANSWER, name, key, body.decode(), answered)
+    return answer(body, answered)
 
 
 def answer(body: bytes, status: int, *, replayed: bool = False) -> Response[bytes]:

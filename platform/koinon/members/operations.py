@@ -1,0 +1,264 @@
+"""Members: enrolling a person once in a programme, and keeping what they consented to, for whom and until when."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.database import Connection, beside
+from koinon.fields import Body, Label, Line, Locale
+from koinon.ledger.operations import open_account
+from koinon.parties.contacts import ContactInvalid, email_address, phone_number
+from koinon.parties.operations import Standing, programme_now, standing
+from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
+from koinon.web.cursors import Page, page_of
+
+statements = beside(__file__)
+
+CONSENTS_MAXIMUM = 20
+ATTEMPTS = 5
+
+
+class UnknownMember(NotFound):
+    """No member of the programme has this id."""
+
+    code = "unknown-member"
+    title = "There is no such member"
+
+
+class UnknownConsent(NotFound):
+    """No consent of the member has this receipt."""
+
+    code = "unknown-consent"
+    title = "There is no such consent"
+
+
+class ConsentWithdrawn(Conflict):
+    """A consent ends once."""
+
+    code = "consent-withdrawn"
+    title = "This consent was withdrawn before"
+
+
+class ContactMissing(InvalidInput):
+    """A person is enrolled by something to reach them at."""
+
+    code = "contact-missing"
+    title = "Give an e-mail address, a telephone number, or both"
+
+
+class ContactsOfTwoMembers(Conflict):
+    """The address and the number are known, and are two people's."""
+
+    code = "contacts-of-two-members"
+    title = "The e-mail address and the telephone number belong to two members; enrol by one of them"
+
+
+class NewConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A consent as the person was asked for it: the purpose, the words themselves, and where it was given."""
+
+    purpose: Label
+    text: Body
+    locale: Locale
+    channel: Label | None = None
+
+
+class NewMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A person who joins the programme at a partner, and what they consent to for that partner."""
+
+    email: Annotated[str, msgspec.Meta(max_length=320, examples=["ada@example.org"])] | None = None
+    phone: Annotated[str, msgspec.Meta(max_length=40, examples=["+358401234567"])] | None = None
+    name: Line | None = None
+    locale: Locale | None = None
+    consents: Annotated[list[NewConsent], msgspec.Meta(max_length=CONSENTS_MAXIMUM)] = []
+
+
+class ConsentReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves a consent: its receipt, its purpose, the SHA-256 (hex) of the words, and the programme's time."""
+
+    receipt: str
+    purpose: str
+    text_sha256: str
+    given_at: datetime
+
+
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
+    """A member and the consents that this request gave; `new` is false for a person that the programme knew."""
+
+    member: str
+    consents: list[ConsentReceipt]
+    new: bool
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """A consent with its end, if it was withdrawn."""
+
+    receipt: str
+    partner: str
+    brand: str
+    purpose: str
+    text_sha256: str
+    locale: str
+    channel: str | None
+    given_at: datetime
+    withdrawn_at: datetime | None
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a consent."""
+
+    receipt: str
+    withdrawn_at: datetime
+
+
+class _Raced(Exception):
+    """Somebody else claimed a contact meanwhile."""
+
+
+async def enrol(connection: Connection, partner_id: int, asked: NewMember) -> Enrolment:
+    """Enrol a person at a partner in the caller's transaction, with an account and an empty wallet.
+
+    A person that the programme knows by the address or the number is the same member: only the consents are added.
+    A second contact of a known person is not added, since nobody has shown that it is theirs. Raises ContactMissing,
+    ContactsOfTwoMembers, InvalidInput.
+    """
+    contacts = _contacts(asked)
+    place = await standing(connection, partner_id)
+    member_id, new = await _member(connection, place, asked, contacts)
+    receipts = await _consent(connection, member_id, place, asked.consents)
+    return Enrolment(member=ids.public("mem", member_id), consents=receipts, new=new)
+
+
+async def withdraw(connection: Connection, *, programme_id: int, member_id: int, receipt: str) -> Withdrawal:
+    """End a member's consent in the caller's transaction, as of now; raises UnknownConsent, ConsentWithdrawn."""
+    try:
+        owner_id, receipt_id = ids.private_record("con", receipt)
+    except ValueError:
+        raise UnknownConsent from None
+    if owner_id != member_id or await connection.fetchrow(statements["consent"], member_id, receipt_id) is None:
+        raise UnknownConsent
+    now = await programme_now(connection, programme_id)
+    withdrawn_at = await connection.fetchval(statements["withdraw_consent"], member_id, receipt_id, now)
+    if withdrawn_at is None:
+        known = await connection.fetchrow(statements["consent"], member_id, receipt_id)
+        raise ConsentWithdrawn(receipt=receipt, withdrawn_at=known["withdrawn_at"].isoformat())
+    return Withdrawal(receipt=receipt, withdrawn_at=withdrawn_at)
+
+
+async def member_accounts(connection: Connection, programme_id: int, member_ids: Iterable[int]) -> dict[int, int]:
+    """Return the account of each of these members; who is no member of the programme is left out."""
+    rows = await connection.fetch(statements["accounts"], programme_id, list(member_ids))
+    return {row["member_id"]: row["account_id"] for row in rows}
+
+
+async def consents(
+    connection: Connection, member_id: int, partner_id: int | None, after: UUID | None, limit: int
+) -> Page[Consent]:
+    """Return a page of a member's consents, the newest first, for one partner or all; the cursor is a receipt."""
+    rows = await connection.fetch(statements["consents"], member_id, partner_id, after, limit + 1)
+    return page_of(rows, limit, _consent_of, lambda row: _consent_of(row).receipt)
+
+
+def _contacts(asked: NewMember) -> dict[str, Literal["email", "phone"]]:
+    """Return contact → kind in the form that is stored; raises ContactMissing, InvalidInput."""
+    contacts: dict[str, Literal["email", "phone"]] = {}
+    try:
+        if asked.email is not None:
+            contacts[email_address(asked.email)] = "email"
+    except ContactInvalid as error:
+        raise invalid_field("/email", str(error), "email-invalid") from None
+    try:
+        if asked.phone is not None:
+            contacts[phone_number(asked.phone)] = "phone"
+    except ContactInvalid as error:
+        raise invalid_field("/phone", str(error), "phone-invalid") from None
+    if not contacts:
+        raise ContactMissing(errors=[field_error("/email", ContactMissing.title, ContactMissing.code)])
+    return contacts
+
+
+async def _member(
+    connection: Connection, place: Standing, asked: NewMember, contacts: dict[str, Literal["email", "phone"]]
+) -> tuple[int, bool]:
+    """Return (member, whether they are new) of these contacts."""
+    for _ in range(ATTEMPTS):
+        known = await connection.fetch(statements["known_contacts"], place.programme_id, list(contacts))
+        owners = {row["member_id"] for row in known}
+        if len(owners) > 1:
+            raise ContactsOfTwoMembers
+        if owners:
+            return owners.pop(), False
+        try:
+            # A savepoint: of two contacts, one may have been claimed by somebody else a moment ago.
+            async with connection.transaction():
+                return await _add_member(connection, place, asked, contacts), True
+        except _Raced:
+            continue
+    raise AssertionError  # pragma: no cover  # contacts are never taken away, so a lost race is seen at the next look
+
+
+async def _add_member(
+    connection: Connection, place: Standing, asked: NewMember, contacts: dict[str, Literal["email", "phone"]]
+) -> int:
+    member_id, account_id = ids.new_id(), ids.new_id()
+    claimed = await connection.fetch(
+        statements["claim_contacts"], place.programme_id, member_id, list(contacts), list(contacts.values())
+    )
+    if len(claimed) < len(contacts):
+        raise _Raced
+    by_kind = {kind: contact for contact, kind in contacts.items()}
+    await connection.execute(
+        statements["add_member"], member_id, place.programme_id, account_id, by_kind.get("email"),
+        by_kind.get("phone"), asked.name, asked.locale, place.partner_id, place.now,
+    )  # fmt: skip
+    await open_account(
+        connection, account_id=account_id, programme_id=place.programme_id, unit_id=place.unit_id, now=place.now
+    )
+    return member_id
+
+
+async def _consent(
+    connection: Connection, member_id: int, place: Standing, asked: list[NewConsent]
+) -> list[ConsentReceipt]:
+    if not asked:
+        return []
+    receipt_ids = [ids.new_record_id() for _ in asked]
+    await connection.execute(
+        statements["add_consents"],
+        member_id,
+        place.partner_id,
+        place.now,
+        receipt_ids,
+        [each.purpose for each in asked],
+        [each.text for each in asked],
+        [each.locale for each in asked],
+        [each.channel for each in asked],
+    )
+    return [
+        ConsentReceipt(
+            receipt=ids.public_record("con", member_id, receipt_id),
+            purpose=each.purpose,
+            text_sha256=hashlib.sha256(each.text.encode()).hexdigest(),
+            given_at=place.now,
+        )
+        for receipt_id, each in zip(receipt_ids, asked, strict=True)
+    ]
+
+
+def _consent_of(row: asyncpg.Record) -> Consent:
+    return Consent(
+        receipt=ids.public_record("con", row["member_id"], row["receipt_id"]),
+        partner=row["partner"],
+        brand=row["brand"],
+        purpose=row["purpose"],
+        text_sha256=row["text_sha256"].hex(),
+        locale=row["locale"],
+        channel=row["channel"],
+        given_at=row["given_at"],
+        withdrawn_at=row["withdrawn_at"],
+    )

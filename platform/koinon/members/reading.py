@@ -1,0 +1,96 @@
+"""What members see of their account: the wallet and its history."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from fractions import Fraction
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.clock import business_date, business_now
+from koinon.database import Connection
+from koinon.ledger.operations import statements as ledger_statements
+from koinon.members.model import Holding, Pending, Wallet, wallet_of
+from koinon.members.pending import PendingSource
+from koinon.parties.operations import programme_row
+from koinon.parties.programmes import UNIT
+from koinon.web.cursors import Page, page_of
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to an account.
+
+    `points` is what it did to the free balance (a hold takes, its release gives back, its capture does nothing more),
+    `moved` what it moved in all; `reason` says why, `at` is the programme's time.
+    """
+
+    journal: str
+    kind: str
+    at: datetime
+    points: int
+    moved: int
+    partner: str | None
+    brand: str | None
+    place: str | None
+    reason: str | None
+
+
+async def read_wallet(
+    connection: Connection,
+    sources: Sequence[PendingSource],
+    *,
+    programme_id: int,
+    account_id: int,
+    member_id: int,
+) -> Wallet:
+    """Return a member's wallet, as of the programme's time."""
+    programme = await programme_row(connection, programme_id)
+    rows = await connection.fetch(ledger_statements["pooled"], account_id, programme["unit_id"])
+    pending: list[Pending] = []
+    for source in sources:
+        pending += await source(connection, account_id=account_id, member_id=member_id)
+    return wallet_of(
+        [_holding(row) for row in rows],
+        pending,
+        unit=UNIT,
+        today=business_date(business_now(programme["clock_at"]), programme["time_zone"]),
+        face_value=Fraction(programme["face_value_num"], programme["face_value_den"]),
+        currency=programme["settlement_currency"],
+    )
+
+
+async def read_history(connection: Connection, account_id: int, after: UUID | None, limit: int) -> Page[Event]:
+    """Return a page of an account's history, the newest first; the cursor is the last journal's id."""
+    rows = await connection.fetch(ledger_statements["history"], account_id, after, limit + 1)
+
+    def journal(row: asyncpg.Record) -> str:
+        return ids.public_record("jnl", account_id, row["journal_id"])
+
+    def event(row: asyncpg.Record) -> Event:
+        return Event(
+            journal=journal(row),
+            kind=row["kind"],
+            at=row["occurred_at"],
+            points=row["points"],
+            moved=row["moved"],
+            partner=row["partner"],
+            brand=row["brand"],
+            place=row["place"],
+            reason=row["reason"],
+        )
+
+    return page_of(rows, limit, event, journal)
+
+
+def _holding(row: asyncpg.Record) -> Holding:
+    # PostgreSQL's infinity, for points that never expire, reaches Python as the last day there is.
+    expires_on = None if row["expires_on"] == date.max else row["expires_on"]
+    return Holding(
+        partner=row["code"],
+        brand=row["brand"],
+        expires_on=expires_on,
+        available=row["available"],
+        held=row["held"],
+    )

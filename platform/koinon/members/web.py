@@ -1,0 +1,222 @@
+"""Members over HTTP: enrolment by partners, and what members see and do themselves."""
+
+import os
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from koinon import ids
+from koinon.clock import machine_now
+from koinon.database import Connection, pool
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.members import operations, pay_codes, reading
+from koinon.members.model import Wallet
+from koinon.members.operations import (
+    Consent,
+    ConsentWithdrawn,
+    ContactMissing,
+    ContactsOfTwoMembers,
+    Enrolment,
+    NewMember,
+    UnknownConsent,
+    UnknownMember,
+    Withdrawal,
+)
+from koinon.members.pay_codes import PayCode
+from koinon.members.pending import pending_sources
+from koinon.members.reading import Event
+from koinon.problems import invalid_field
+from koinon.web.cursors import Page, PageCursor, PageLimit
+from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.requests import once, write_of
+
+PAGE = 50
+
+Asking = Request[Caller, Any, Any]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A member as a partner may see them: that they are one, and what they consented to for this partner."""
+
+    member: str
+    consents: list[Consent]
+
+
+@post(
+    "/members",
+    guards=[require("members:write")],
+    operation_id="enrolMember",
+    summary="Enrol a member",
+    operation_class=Keyed,
+    responses=writes(201, Enrolment, ContactMissing, ContactsOfTwoMembers),
+)
+async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[bytes]:
+    """Enrol a person by e-mail, telephone or both, with their consents for this partner.
+
+    A person has one account in a coalition: who is known already is answered with 200 and `new` false, the consents
+    are recorded for this partner, and nothing else about them is told or changed.
+    """
+    partner_id = request.user.partner_id
+    assert partner_id is not None, "members are enrolled by partners"  # noqa: S101  # the guard saw to it
+    return await once(
+        write_of(request, data),
+        lambda enrolment: 201 if enrolment.new else 200,
+        lambda connection: operations.enrol(connection, partner_id, data),
+    )
+
+
+@get(
+    "/members/{member:str}",
+    guards=[require("members:write")],
+    operation_id="readMember",
+    summary="Read a member",
+    responses=reads(UnknownMember),
+)
+async def read_member(request: Asking, member: FromPath[str]) -> Member:
+    """Read that a member is one, and their consents for this partner; never their balance or other brands' business."""
+    caller = request.user
+    try:
+        member_id = ids.private("mem", member)
+    except ValueError:
+        raise UnknownMember from None
+    async with pool().acquire() as connection:
+        if caller.programme_id is None or not await operations.member_accounts(
+            connection, caller.programme_id, [member_id]
+        ):
+            raise UnknownMember
+        given = await operations.consents(connection, member_id, caller.partner_id, None, PAGE)
+    return Member(member=member, consents=given.items)
+
+
+@get(
+    "/me/wallet",
+    guards=[require("me:read")],
+    operation_id="readWallet",
+    summary="Read one's wallet",
+    responses=reads(),
+)
+async def read_wallet(request: Asking) -> Wallet:
+    """Read the balance pooled over all brands: by brand, by expiry, held for a till, and on its way."""
+    programme_id, member_id, account_id = _me(request)
+    async with pool().acquire() as connection:
+        return await reading.read_wallet(
+            connection,
+            pending_sources(request.app.state),
+            programme_id=programme_id,
+            account_id=account_id,
+            member_id=member_id,
+        )
+
+
+@get(
+    "/me/history",
+    guards=[require("me:read")],
+    operation_id="readHistory",
+    summary="Read one's history",
+    responses=reads(),
+)
+async def read_history(
+    request: Asking, limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
+) -> Page[Event]:
+    """Read what happened to one's points and why, the newest first."""
+    _, _, account_id = _me(request)
+    after = _cursor("jnl", cursor, account_id)
+    async with pool().acquire() as connection:
+        return await reading.read_history(connection, account_id, after, limit)
+
+
+@post(
+    "/me/pay-codes",
+    guards=[require("me:write")],
+    operation_id="issuePayCode",
+    summary="Get a pay code",
+    operation_class=Keyed,
+    responses=writes(201, PayCode),
+)
+async def issue_pay_code(request: Asking) -> Response[bytes]:
+    """Get a code that shows a till, once and within a minute, that one is there."""
+    _, member_id, _ = _me(request)
+    secret = request.app.state.runtime.keys.secret
+
+    async def issue(_: Connection) -> PayCode:
+        return pay_codes.issue(member_id, secret, machine_now(), os.urandom(pay_codes.NONCE_BYTES))
+
+    return await once(write_of(request, None), 201, issue)
+
+
+@get(
+    "/me/consents",
+    guards=[require("me:read")],
+    operation_id="listConsents",
+    summary="List one's consents",
+    responses=reads(),
+)
+async def list_consents(
+    request: Asking, limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
+) -> Page[Consent]:
+    """List what one consented to, for whom, and until when; the newest first."""
+    _, member_id, _ = _me(request)
+    after = _cursor("con", cursor, member_id)
+    async with pool().acquire() as connection:
+        return await operations.consents(connection, member_id, None, after, limit)
+
+
+@post(
+    "/me/consents/{receipt:str}/withdrawals",
+    guards=[require("me:write")],
+    operation_id="withdrawConsent",
+    summary="Withdraw a consent",
+    operation_class=Keyed,
+    responses=writes(201, Withdrawal, UnknownConsent, ConsentWithdrawn),
+)
+async def withdraw_consent(request: Asking, receipt: FromPath[str]) -> Response[bytes]:
+    """End a consent as of now; that it was given stays known."""
+    programme_id, member_id, _ = _me(request)
+    return await once(
+        write_of(request, None),
+        201,
+        lambda connection: operations.withdraw(
+            connection, programme_id=programme_id, member_id=member_id, receipt=receipt
+        ),
+    )
+
+
+def _me(request: Asking) -> tuple[int, int, int]:
+    """Return (programme, member, account) of the member who is signed in."""
+    caller = request.user
+    assert caller.programme_id is not None  # noqa: S101  # a member's session has all three
+    assert caller.member_id is not None  # noqa: S101
+    assert caller.account_id is not None  # noqa: S101
+    return caller.programme_id, caller.member_id, caller.account_id
+
+
+def _cursor(prefix: str, cursor: str | None, owner_id: int) -> UUID | None:
+    """Return the record that a cursor names, which is the caller's own; raises InvalidInput."""
+    if cursor is None:
+        return None
+    try:
+        owner, record_id = ids.private_record(prefix, cursor)
+    except ValueError as error:
+        raise invalid_field("/cursor", str(error)) from None
+    if owner != owner_id:
+        raise invalid_field("/cursor", "not a cursor of this list")
+    return record_id
+
+
+router = Router(
+    "/v1",
+    route_handlers=[
+        enrol_member,
+        read_member,
+        read_wallet,
+        read_history,
+        issue_pay_code,
+        list_consents,
+        withdraw_consent,
+    ],
+    tags=["members"],
+)

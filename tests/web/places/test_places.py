@@ -1,0 +1,224 @@
+"""Places over HTTP: each with the names that networks give it, and no name for two places at a time."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from koinon import ids
+from tests.web.conftest import Callers, problem_of
+from tests.web.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
+
+FROM = "2026-01-01T00:00:00Z"
+
+
+def merchant(value: str = "4711", **changes: Any) -> dict[str, Any]:
+    """Return a scheme's merchant id, valid from the beginning of the year."""
+    return {"kind": "merchant", "network": "visa", "value": value, "valid_from": FROM} | changes
+
+
+def place_body(partner: str, *identities: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a right request for a place."""
+    right = {"partner": partner, "name": "Kamppi", "time_zone": "Europe/Helsinki", "identities": list(identities)}
+    return right | changes
+
+
+async def place_of(scheme: Scheme, partner: str, *identities: dict[str, Any]) -> str:
+    """Add a place and return its public id."""
+    made = await scheme.operator.post("/v1/places", place_body(partner, *identities))
+    assert made.status_code == 201, made.text
+    place: str = made.json()["place"]
+    return place
+
+
+async def test_a_place_has_its_names(callers: Callers, database: asyncpg.Pool) -> None:
+    """Each identity is stored under the keys that messages are looked up by, and read back by the ones given."""
+    scheme = await open_scheme(callers)
+    grocer = await scheme.partner()
+    identities = [
+        merchant("00 4711"),
+        {
+            "kind": "terminal",
+            "value": "123456",
+            "acquirer_id": "acq-9",
+            "terminal_id": "T01",
+            "valid_from": FROM,
+            "valid_until": "2027-01-01T00:00:00+02:00",
+        },
+        {"kind": "descriptor", "value": "Grocer Kamppi", "city": "Helsinki", "valid_from": FROM},
+    ]
+    answer = await scheme.operator.post("/v1/places", place_body(grocer, *identities))
+
+    made = answer.json()
+    assert answer.status_code == 201
+    assert made == {
+        "place": made["place"],
+        "partner": grocer,
+        "programme": scheme.programme,
+        "name": "Kamppi",
+        "time_zone": "Europe/Helsinki",
+        "identities": [
+            {"key": "descriptor-city:HELSINKI:GROCER KAMPPI", "valid_from": FROM, "valid_until": None},
+            {"key": "merchant:visa:004711", "valid_from": FROM, "valid_until": None},
+            {"key": "terminal:ACQ9:T01:123456", "valid_from": FROM, "valid_until": "2026-12-31T22:00:00Z"},
+        ],
+    }
+    assert (await scheme.operator.get(f"/v1/places/{made['place']}")).json() == made
+    rows = await database.fetch("SELECT * FROM places.network_identity ORDER BY identity_key")
+    assert [row["identity_key"] for row in rows] == [
+        "descriptor-city:HELSINKI:GROCER KAMPPI",
+        "merchant:visa:004711",
+        "merchant~:visa:4711",
+        "terminal:ACQ9:T01:123456",
+        "terminal~:ACQ9:T01:123456",
+    ]
+    assert {(row["programme_id"], row["place_id"]) for row in rows} == {
+        (scheme.programme_id, ids.private("pla", made["place"]))
+    }
+    assert {row["valid_from"] for row in rows} == {datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+async def test_a_place_gets_another_name(callers: Callers, database: asyncpg.Pool) -> None:
+    """A new acquirer's id is added to what is known."""
+    scheme = await open_scheme(callers)
+    place = await place_of(scheme, await scheme.partner(), merchant())
+    answer = await scheme.operator.post(f"/v1/places/{place}/identities", merchant("4712"))
+
+    assert answer.status_code == 201
+    assert [identity["key"] for identity in answer.json()["identities"]] == [
+        "merchant:visa:4711",
+        "merchant:visa:4712",
+    ]
+
+
+async def test_a_name_is_one_places_at_a_time(callers: Callers, database: asyncpg.Pool) -> None:
+    """Overlapping by a moment it is refused, at the same partner, at another, in one request; only the key is told."""
+    scheme = await open_scheme(callers)
+    grocer, fuel = await scheme.partner("grocer"), await scheme.partner("fuel")
+    place = await place_of(scheme, grocer, merchant("4711", valid_until="2026-06-01T00:00:00Z"))
+    second = await place_of(scheme, grocer)
+    async with unchanged(database):
+        for identity in (
+            merchant(),
+            merchant(valid_from="2026-05-31T23:59:59Z"),
+            merchant(valid_from="2020-01-01T00:00:00Z"),
+        ):
+            for partner in (grocer, fuel):
+                answer = await scheme.operator.post("/v1/places", place_body(partner, identity))
+                assert_refused(answer, 409, "identity-taken", identity_key="merchant:visa:4711")
+                assert grocer not in answer.text
+                assert place not in answer.text
+            added = await scheme.operator.post(f"/v1/places/{second}/identities", identity)
+            assert_refused(added, 409, "identity-taken", identity_key="merchant:visa:4711")
+        twice = await scheme.operator.post("/v1/places", place_body(fuel, merchant("9"), merchant("9")))
+        assert_refused(twice, 409, "identity-taken", identity_key="merchant:visa:9")
+
+    after = merchant(valid_from="2026-06-01T00:00:00Z")
+    assert (await scheme.operator.post(f"/v1/places/{second}/identities", after)).status_code == 201
+    before = merchant(valid_from="2019-01-01T00:00:00Z", valid_until=FROM)
+    assert (await scheme.operator.post("/v1/places", place_body(fuel, before))).status_code == 201
+
+
+async def test_a_descriptor_is_a_chains(callers: Callers, database: asyncpg.Pool) -> None:
+    """Places of one partner may share a descriptor, or an id but for its left zeros; two partners may not."""
+    scheme = await open_scheme(callers)
+    grocer, fuel = await scheme.partner("grocer"), await scheme.partner("fuel")
+    chain = {"kind": "descriptor", "value": "GROCER", "valid_from": FROM}
+    await place_of(scheme, grocer, chain, merchant("0099"))
+    await place_of(scheme, grocer, chain, merchant("99"))
+    async with unchanged(database):
+        shared = await scheme.operator.post("/v1/places", place_body(fuel, chain))
+        assert_refused(shared, 409, "identity-taken", identity_key="descriptor:GROCER")
+        padded = await scheme.operator.post("/v1/places", place_body(fuel, merchant("000099")))
+        assert_refused(padded, 409, "identity-taken", identity_key="merchant~:visa:99")
+
+
+async def test_another_programme_is_another_world(callers: Callers) -> None:
+    """The same terminal may stand in two programmes."""
+    scheme = await open_scheme(callers)
+    await place_of(scheme, await scheme.partner(), merchant())
+    other = await open_scheme(callers, code="other")
+
+    await place_of(other, await other.partner(), merchant())
+
+
+async def test_parallel_places_do_not_share_a_name(callers: Callers, database: asyncpg.Pool) -> None:
+    """Of ten that claim one id at once, one gets it and nothing of the others is left."""
+    scheme = await open_scheme(callers)
+    partners = [await scheme.partner(code) for code in ("grocer", "fuel")]
+    answers = await asyncio.gather(
+        *(scheme.operator.post("/v1/places", place_body(partners[number % 2], merchant())) for number in range(10))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    assert await database.fetchval("SELECT count(*) FROM places.place") == 1
+    assert await database.fetchval("SELECT count(*) FROM places.network_identity") == 2
+
+
+async def test_a_wrong_field_is_named(callers: Callers, database: asyncpg.Pool) -> None:
+    """No place is made, and the answer points at the identity or the field."""
+    scheme = await open_scheme(callers)
+    grocer = await scheme.partner()
+    place = await place_of(scheme, grocer)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"partner": "grocer"}, "/partner"),
+        ({"name": ""}, "/name"),
+        ({"time_zone": "Helsinki"}, "/time_zone"),
+        ({"identities": [merchant(), merchant(value="")]}, "/identities/1/value"),
+        ({"identities": [merchant(), merchant(value="000")]}, "/identities/1"),
+        ({"identities": [merchant(network="girocard")]}, "/identities/0/network"),
+        ({"identities": [merchant(network=None)]}, "/identities/0"),
+        ({"identities": [merchant(kind="mid")]}, "/identities/0/kind"),
+        ({"identities": [merchant(kind="acquirer")]}, "/identities/0"),
+        ({"identities": [merchant(valid_from="2026-01-01")]}, "/identities/0/valid_from"),
+        ({"identities": [merchant(valid_from="1900-01-01T00:00:00Z")]}, "/identities/0/valid_from"),
+        ({"identities": [merchant(valid_until=FROM)]}, "/identities/0/valid_until"),
+        ({"identities": [merchant(str(number)) for number in range(501)]}, "/identities"),
+    ]
+    async with unchanged(database):
+        for changes, pointer in wrong:
+            assert_field(await scheme.operator.post("/v1/places", place_body(grocer) | changes), pointer)
+        assert_field(
+            await scheme.operator.post(f"/v1/places/{place}/identities", merchant(valid_until=FROM)), "/valid_until"
+        )
+        nobody = await scheme.operator.post("/v1/places", place_body("par_0000000000001"))
+        assert_refused(nobody, 404, "unknown-partner")
+        for unknown in ("pla_0000000000001", "x"):
+            answer = await scheme.operator.post(f"/v1/places/{unknown}/identities", merchant())
+            assert_refused(answer, 404, "unknown-place")
+            assert_refused(await scheme.operator.get(f"/v1/places/{unknown}"), 404, "unknown-place")
+
+
+async def test_places_come_a_page_at_a_time(callers: Callers) -> None:
+    """Pages of one partner, or of all, have every place once."""
+    scheme = await open_scheme(callers)
+    grocer, fuel = await scheme.partner("grocer"), await scheme.partner("fuel")
+    own = [await place_of(scheme, grocer, merchant(str(number))) for number in range(1, 6)]
+    foreign = await place_of(scheme, fuel)
+
+    async def pages(**query: str) -> list[dict[str, Any]]:
+        seen: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await scheme.operator.get("/v1/places", limit=2, **query, **cursor)).json()
+            seen += page["items"]
+            if page["next"] is None:
+                return seen
+            cursor = {"cursor": page["next"]}
+
+    listed = await pages(partner=grocer)
+    assert sorted(place["place"] for place in listed) == sorted(own)
+    assert {len(place["identities"]) for place in listed} == {1}
+    assert sorted(place["place"] for place in await pages()) == sorted([*own, foreign])
+    assert problem_of(await scheme.operator.get("/v1/places", cursor="x")) == (400, "invalid-input")
+
+
+async def test_only_the_operator_adds_places(callers: Callers, database: asyncpg.Pool) -> None:
+    """A partner lacks the scope."""
+    scheme = await open_scheme(callers)
+    grocer = await scheme.partner()
+    shop = await scheme.api_of(grocer)
+    async with unchanged(database):
+        assert_refused(await shop.post("/v1/places", place_body(grocer)), 403, "scope-missing")
+        assert_refused(await shop.get("/v1/places"), 403, "scope-missing")
