@@ -10,7 +10,7 @@ SELECT clock_at FROM parties.programme WHERE programme_id = $1;
 WITH claimed AS (
     INSERT INTO offers.payment_account (par_key, link_id, programme_id, par, member_id)
     VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (par_key) WHERE ended_at IS NULL DO UPDATE SET par_key = excluded.par_key
+    ON CONFLICT (par_key) WHERE ended_at IS NULL DO UPDATE SET ended_at = NULL
     RETURNING member_id
 )
 SELECT member_id FROM claimed;
@@ -19,7 +19,7 @@ SELECT member_id FROM claimed;
 INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, par, last4, network, member_id, account_id,
     linked_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (card_key) WHERE unlinked_at IS NULL DO UPDATE SET card_key = excluded.card_key
+ON CONFLICT (card_key) WHERE unlinked_at IS NULL DO UPDATE SET unlinked_at = NULL
 RETURNING card_key, link_id, token, member_id, last4, linked_at;
 
 -- end_card: end an active link
