@@ -25,6 +25,12 @@ async def make_staff(connection: Connection, *, email: str, name: str) -> int:
     return staff_id
 
 
+async def staff_name(connection: Connection, staff_id: int) -> str | None:
+    """Return what a member of staff is called, or None for nobody."""
+    name: str | None = await connection.fetchval(statements["staff_name"], staff_id)
+    return name
+
+
 async def grant_role(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> None:
     """Give a member of staff a role at a partner, or the operator's role; a second time changes nothing."""
     await connection.execute(statements["grant_role"], new_id(), staff_id, partner_id, role)

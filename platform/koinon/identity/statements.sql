@@ -19,6 +19,9 @@ UPDATE identity.client SET revoked_at = clock_timestamp() WHERE client_id = $1 A
 INSERT INTO identity.staff (staff_id, email, name) VALUES ($1, $2, $3)
 ON CONFLICT (email) DO UPDATE SET name = identity.staff.name RETURNING staff_id;
 
+-- staff_name: what a member of staff is called
+SELECT name FROM identity.staff WHERE staff_id = $1;
+
 -- grant_role: give a member of staff a role, once
 INSERT INTO identity.staff_grant (grant_id, staff_id, partner_id, role) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
@@ -101,8 +104,8 @@ DELETE FROM identity.assertion_used WHERE (client_id, jti) IN (
 -- forget_codes: drop codes that have run out and whose hour has passed, a slice at a time
 DELETE FROM identity.sign_in_code WHERE address_hash IN (
     SELECT address_hash FROM identity.sign_in_code
-    WHERE expires_at < $1 AND hour_began_at < $1 - interval '1 hour' LIMIT $2);
+    WHERE expires_at < $1 AND hour_began_at < $1::timestamptz - interval '1 hour' LIMIT $2);
 
 -- forget_sessions: drop sessions that ran out a day ago, a slice at a time
 DELETE FROM identity.session WHERE session_hash IN (
-    SELECT session_hash FROM identity.session WHERE expires_at < $1 - interval '1 day' LIMIT $2);
+    SELECT session_hash FROM identity.session WHERE expires_at < $1::timestamptz - interval '1 day' LIMIT $2);

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.exceptions import HTTPException
 from litestar.params import URLEncodedBody
 
 from koinon.clock import machine_now
@@ -12,11 +13,16 @@ from koinon.identity.access_tokens import TOKEN_SECONDS, AccessTokens
 from koinon.identity.client_assertions import (
     ASSERTION_TYPE,
     GRANT_TYPE,
+    InvalidClient,
+    InvalidScope,
     TokenRequestInvalid,
     UnsupportedGrantType,
     authenticate,
     granted,
 )
+from koinon.ids import public
+from koinon.web.errors import render
+from koinon.web.openapi import refusals
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
 KEYS_FRESH_SECONDS = 300
@@ -41,6 +47,10 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105  # a kind of token, not a secret
 
 
+def _not_a_token_request(request: Request[Any, Any, Any], _: HTTPException) -> Response[dict[str, Any]]:
+    return render(request, TokenRequestInvalid("the body must be a form, and hold no parameter twice"))
+
+
 @post(
     TOKEN_PATH,
     opt={"public": True},
@@ -48,6 +58,8 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     operation_id="issueAccessToken",
     tags=["identity"],
     summary="Exchange a signed client assertion for an access token",
+    exception_handlers={HTTPException: _not_a_token_request},
+    responses=refusals(TokenRequestInvalid, UnsupportedGrantType, InvalidScope, InvalidClient),
 )
 async def issue_access_token(
     request: Request[Any, Any, Any], data: URLEncodedBody[TokenRequest]
@@ -65,6 +77,8 @@ async def issue_access_token(
     now = machine_now()
     async with transaction() as connection:
         client = await authenticate(connection, data.client_assertion, frozenset({base, base + TOKEN_PATH}), now)
+        if data.client_id not in {None, public("cli", client.client_id)}:
+            raise InvalidClient("client_id is another one than the assertion's")
     scopes = granted(client, data.scope)
     tokens: AccessTokens = request.app.state.tokens
     answer = TokenAnswer(

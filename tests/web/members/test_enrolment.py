@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from koinon import ids
+from koinon.members.operations import NewMember, enrol
 from tests.web.conftest import Callers, problem_of
 from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
@@ -217,6 +218,23 @@ async def test_crossing_contacts_neither_deadlock_nor_split(callers: Callers, da
     assert await database.fetchval("SELECT count(*) FROM ledger.account") == await database.fetchval(
         "SELECT count(*) FROM members.member"
     )
+
+
+async def test_a_contact_that_is_claimed_meanwhile(callers: Callers, database: asyncpg.Pool) -> None:
+    """Whoever waited for a number that another enrolment was writing finds its member, and claims nothing more."""
+    scheme = await open_scheme(callers)
+    grocer = await scheme.partner()
+    shop = await scheme.api_of(grocer)
+    async with database.acquire() as connection, connection.transaction():
+        first = await enrol(connection, ids.private("par", grocer), NewMember(phone="+358401234567"))
+        second = asyncio.create_task(shop.post("/v1/members", {"email": "ada@example.org", "phone": "+358401234567"}))
+        while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            assert not second.done()
+    answer = await second
+
+    assert (answer.status_code, answer.json()) == (200, {"member": first.member, "consents": [], "new": False})
+    assert [row["value"] for row in await database.fetch("SELECT value FROM members.contact")] == ["+358401234567"]
+    assert await database.fetchval("SELECT count(*) FROM members.member") == 1
 
 
 async def test_a_wrong_field_is_named(callers: Callers, database: asyncpg.Pool) -> None:

@@ -1,0 +1,105 @@
+"""A programme, a brand and a route to try callers on."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from litestar import Litestar, Request, Router, get, post
+
+from koinon.database import transaction
+from koinon.identity.guards import require
+from koinon.identity.model import Caller
+from koinon.ids import new_id
+
+
+class Brand(msgspec.Struct, frozen=True):
+    """A programme and a partner of it."""
+
+    programme_id: int
+    partner_id: int
+
+
+@pytest.fixture
+async def brand(database: asyncpg.Pool) -> Brand:
+    """Give a sandbox programme with one brand."""
+    return await new_brand("demo")
+
+
+async def new_brand(code: str) -> Brand:
+    """Make a sandbox programme with one brand of the same code."""
+    programme_id, partner_id = new_id(), new_id()
+    async with transaction() as connection:
+        await connection.execute(
+            """
+            INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency,
+                face_value_num, face_value_den, unit_id, operator_id)
+            VALUES ($1, $2, $2, 'sandbox', 'UTC', 'EUR', 1, 1, $3, $4)
+            """,
+            programme_id,
+            code,
+            new_id(),
+            new_id(),
+        )
+        await connection.execute(
+            "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)",
+            partner_id,
+            programme_id,
+            code,
+        )
+    return Brand(programme_id, partner_id)
+
+
+async def new_member(brand: Brand, email: str) -> tuple[int, int]:
+    """Make a member of a brand's programme and return (member id, account id)."""
+    member_id, account_id = new_id(), new_id()
+    async with transaction() as connection:
+        await connection.execute(
+            """
+            INSERT INTO members.member (member_id, programme_id, account_id, email, enrolled_by, enrolled_at)
+            VALUES ($1, $2, $3, $4, $5, clock_timestamp())
+            """,
+            member_id,
+            brand.programme_id,
+            account_id,
+            email,
+            brand.partner_id,
+        )
+        await connection.execute(
+            "INSERT INTO members.contact (value, programme_id, kind, member_id) VALUES ($1, $2, 'email', $3)",
+            email,
+            brand.programme_id,
+            member_id,
+        )
+    return member_id, account_id
+
+
+@pytest.fixture
+def probe(app: Litestar) -> str:
+    """Give the path of a route that says who calls it; its writes are guarded alike."""
+
+    def described(caller: Caller) -> dict[str, Any]:
+        return msgspec.to_builtins(caller)  # type: ignore[no-any-return]  # a struct's builtins are a mapping
+
+    @get("/", guards=[require()], sync_to_thread=False)
+    def who(request: Request[Caller, Any, Any]) -> dict[str, Any]:
+        """Return the caller."""
+        return described(request.user)
+
+    @post("/", guards=[require()], status_code=200, sync_to_thread=False)
+    def write(request: Request[Caller, Any, Any]) -> dict[str, Any]:
+        """Return the caller."""
+        return described(request.user)
+
+    @get("/scoped", guards=[require("settlement:read", "offers:write")], sync_to_thread=False)
+    def scoped() -> dict[str, Any]:
+        """Answer who has both scopes."""
+        return {}
+
+    @post("/echo", opt={"public": True}, status_code=200)
+    async def echo(request: Request[Any, Any, Any]) -> dict[str, str]:
+        """Return the body as it was received."""
+        return {"body": (await request.body()).decode("latin-1"), "path": request.url.path}
+
+    app.register(Router("/probe", route_handlers=[who, write, scoped, echo]))
+    return "/probe"

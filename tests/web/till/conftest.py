@@ -1,0 +1,13 @@
+"""A town for every test here."""
+
+import pytest
+from litestar import Litestar
+
+from tests.web.conftest import Callers
+from tests.web.town import Town, found_town
+
+
+@pytest.fixture
+async def town(callers: Callers, app: Litestar) -> Town:
+    """Give a programme with a grocer, a café and a processor."""
+    return await found_town(callers, app.state.runtime.keys.secret)
