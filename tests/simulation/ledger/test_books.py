@@ -1,24 +1,22 @@
 """A state machine posts at random to the real ledger and to a naive one: answers and books must agree at every step."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from koinon.database import APPLICATION_ROLE, Connection
 from koinon.ids import new_record_id
 from koinon.ledger import invariants, model
 from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import post, statements
 from tests.ledger_kit import NOW, TODAY, Coalition, hashed
 from tests.simulation.ledger.naive import IDS, NEVER, NaiveLedger, Sent
+from tests.simulation.ledger.world import World
 
 LOTS = """
 SELECT account_id, issuer_id, issuer_version, CASE WHEN expires_on = 'infinity' THEN $2 ELSE expires_on END, issued_at,
@@ -32,28 +30,6 @@ rightly = st.sampled_from([True, True, True, True, True, True, False])
 sides = st.integers(0, 1)
 brands = st.integers(0, 2)
 shortfalls = st.sampled_from(["refuse", "clip"])
-
-
-class World:
-    """One connection on a loop of its own: the machine's steps are plain functions."""
-
-    def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
-        self._url = url
-        self.connection: Connection
-
-    def run(self, awaitable: Any) -> Any:
-        """Run a coroutine to its end."""
-        return self._runner.run(awaitable)
-
-    def __enter__(self) -> Self:
-        settings_ = {"role": APPLICATION_ROLE, "timezone": "UTC"}
-        self.connection = self.run(asyncpg.connect(self._url, server_settings=settings_))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.connection.close())
-        self._runner.close()
 
 
 class Books(RuleBasedStateMachine):
@@ -238,13 +214,6 @@ class Books(RuleBasedStateMachine):
             for lot in sorted(self.naive.lots, key=lambda lot: lot.account)
         ]
         assert self.world.run(invariants.check(connection, self.accounts)) == []
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    """Give a connection to a fresh database on a loop of its own."""
-    with World(database_url) as world:
-        yield world
 
 
 def run(world: World, examples: int, steps: int, *, derandomize: bool) -> None:
