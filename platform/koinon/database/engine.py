@@ -11,6 +11,8 @@ from piccolo.engine.postgres import PostgresEngine
 class Engine(PostgresEngine):
     """Piccolo's engine, which asks the server for its version when the pool opens and not when a module is imported."""
 
+    apart_pool: asyncpg.Pool | None = None
+
     async def check_version(self) -> None:
         """Leave the version alone: at import there is no server to ask."""
 
@@ -21,6 +23,7 @@ DB = Engine(config={}, extensions=())
 APPLICATION_ROLE = "koinon_app"
 STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
+APART_CONNECTIONS = 2
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -53,9 +56,14 @@ async def connected(
     await DB.start_connection_pool(
         dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
     )
+    DB.apart_pool = asyncpg.create_pool(
+        dsn=url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings
+    )
     try:
-        yield pool()
+        async with DB.apart_pool:
+            yield pool()
     finally:
+        DB.apart_pool = None
         await DB.close_connection_pool()
 
 
@@ -70,6 +78,20 @@ def pool() -> asyncpg.Pool:
         message = "the database is not connected"
         raise RuntimeError(message)
     return DB.pool  # type: ignore[no-any-return]  # asyncpg's pool, typed loosely by Piccolo
+
+
+@asynccontextmanager
+async def apart() -> AsyncGenerator[Connection]:
+    """Run the block in a transaction of its own, which stands whatever becomes of the one that the caller has open.
+
+    Its connections are not the pool's: were they, callers who hold all of the pool's while they wait here would wait
+    for ever. The block must not wait for what the caller's own transaction has locked.
+    """
+    if DB.apart_pool is None:
+        message = "the database is not connected"
+        raise RuntimeError(message)
+    async with DB.apart_pool.acquire() as connection, connection.transaction():
+        yield connection
 
 
 @asynccontextmanager
