@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -20,6 +20,8 @@ decode_payment = msgspec.json.Decoder(Payment).decode
 
 PurchaseKey = tuple[int, UUID]
 """(account, purchase)"""
+Considered = tuple[OfferVersion, int, Activation | None]
+"""(version, funding partner's id, activation): an offer that is to be decided"""
 
 
 @lru_cache(maxsize=10_000)
@@ -29,22 +31,29 @@ def version_of(body: str) -> OfferVersion:
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """What a purchase has earned so far from one offer (0: what the till stated)."""
+    """What a purchase has earned so far from one offer (0: what the till stated).
+
+    `terms` are (funder's contract version, expiry) that the posted points have.
+    """
 
     partner_id: int
-    pending_points: int
     posted_points: int
+    terms: tuple[int | None, date | None]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about one purchase, and which offers are to be decided about it."""
+    """What is known about one purchase, and which offers are to be decided about it.
+
+    `carried`: points by offer that stand in the ledger for purchases that this one turned out to be.
+    """
 
     key: PurchaseKey
     row: asyncpg.Record
     sightings: tuple[PurchaseFacts, ...]
     place_id: int | None
-    offers: tuple[tuple[OfferVersion, int, Activation | None], ...]
+    offers: tuple[Considered, ...]
     rewards: Mapping[int, Posted]
+    carried: Mapping[int, int]
 
     @property
     def occurred_at(self) -> datetime:
@@ -90,24 +99,33 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     rewards: dict[PurchaseKey, dict[int, Posted]] = {}
     for row in await connection.fetch(statements["rewards_of"], *columns):
         rewards.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = Posted(
-            row["partner_id"], row["pending_points"], row["posted_points"]
+            row["partner_id"], row["posted_points"], (row["issuer_version"], row["expires_on"])
         )
+    carried: dict[PurchaseKey, dict[int, int]] = {}
+    for row in await connection.fetch(statements["carried_to"], *columns):
+        carried.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = row["points"]
     seen = await _card_sightings(connection, rows, paid)
     activated = await _activated(connection, sorted({row["account_id"] for row in rows}))
     standing = await _standing(connection, sorted({row["programme_id"] for row in rows}))
     found = []
     for row in rows:
         key = (row["account_id"], row["purchase_id"])
-        sightings = [*seen.get(key, []), *_till_sighting(row)]
-        at = sightings[0].occurred_at if sightings else row["occurred_at"]
+        sightings = (*seen.get(key, []), *_till_sighting(row))
+        own = activated.get(row["account_id"], {})
+        others = [
+            offer
+            for offer in _standing_at(standing.get(row["programme_id"], ()), sightings)
+            if offer[0].offer_id not in own
+        ]
         found.append(
             Evidence(
                 key=key,
                 row=row,
-                sightings=tuple(sightings),
+                sightings=sightings,
                 place_id=next((facts.place_id for facts in sightings if facts.place_id is not None), None),
-                offers=(*activated.get(row["account_id"], ()), *_standing_at(standing, row["programme_id"], at)),
+                offers=(*own.values(), *others),
                 rewards=rewards.get(key, {}),
+                carried=carried.get(key, {}),
             )
         )
     return found
@@ -149,13 +167,13 @@ async def _card_sightings(
     return seen
 
 
-async def _activated(
-    connection: Connection, accounts: Sequence[int]
-) -> dict[int, list[tuple[OfferVersion, int, Activation | None]]]:
-    activated: dict[int, list[tuple[OfferVersion, int, Activation | None]]] = {}
+async def _activated(connection: Connection, accounts: Sequence[int]) -> dict[int, dict[int, Considered]]:
+    """Return, by account and offer, the versions that were switched on."""
+    activated: dict[int, dict[int, Considered]] = {}
     for row in await connection.fetch(statements["activations_of"], accounts):
         activation = Activation(version_id=row["version_id"], activated_at=row["activated_at"])
-        activated.setdefault(row["account_id"], []).append((version_of(row["body"]), row["partner_id"], activation))
+        offer = (version_of(row["body"]), row["partner_id"], activation)
+        activated.setdefault(row["account_id"], {})[row["offer_id"]] = offer
     return activated
 
 
@@ -166,13 +184,24 @@ async def _standing(connection: Connection, programmes: Sequence[int]) -> dict[i
     return standing
 
 
-def _standing_at(
-    standing: Mapping[int, Sequence[asyncpg.Record]], programme_id: int, at: datetime
-) -> list[tuple[OfferVersion, int, Activation | None]]:
-    """Return the versions that held at the purchase's time of offers that need no switching on."""
-    chosen: dict[int, tuple[OfferVersion, int, Activation | None]] = {}
-    for row in standing.get(programme_id, ()):
-        version = version_of(row["body"])
-        if row["published_at"] <= at:
-            chosen.setdefault(version.offer_id, (version, row["partner_id"], None))
-    return list(chosen.values())
+def _standing_at(standing: Sequence[asyncpg.Record], sightings: Sequence[PurchaseFacts]) -> list[Considered]:
+    """Return the versions of the purchase's time of offers that needed no switching on then.
+
+    Those of other brands and of other times are left out: nobody asks why they give nothing.
+    """
+    if not sightings:
+        return []
+    chosen: dict[int, tuple[OfferVersion, int] | None] = {}
+    for row in standing:
+        if row["published_at"] <= sightings[0].occurred_at and row["offer_id"] not in chosen:
+            version = version_of(row["body"])
+            fits = not version.activation_required and any(_concerns(version, facts) for facts in sightings)
+            chosen[row["offer_id"]] = (version, row["partner_id"]) if fits else None
+    return [(*each, None) for each in chosen.values() if each is not None]
+
+
+def _concerns(version: OfferVersion, facts: PurchaseFacts) -> bool:
+    if facts.place_id is None or facts.local_at is None:
+        return True
+    here = facts.place_id in version.places or facts.place_partner == version.partner
+    return here and version.starts_at <= facts.local_at < version.ends_at

@@ -53,6 +53,11 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     linked_at: datetime
     payment: Payment
 
+    @property
+    def key(self) -> PaymentKey:
+        """The payment's key."""
+        return self.account_id, self.payment_id
+
 
 async def take_in(_: Runtime) -> bool:
     """Fold one slice of new messages; tells whether there was any."""
@@ -65,8 +70,9 @@ async def take_in(_: Runtime) -> bool:
             accounts = sorted({each.account_id for each in arrived})
             await lock_lanes(connection, accounts)
             joined, merged = await _join(connection, arrived)
-            folded = await _fold(connection, arrived, joined, merged)
-            await _attach(connection, folded)
+            left = await _merge(connection, merged)
+            folded = await _fold(connection, arrived, joined, left)
+            await _attach(connection, folded, left)
         known = {(each.row["source_id"], each.row["message_id"]) for each in arrived}
         await connection.execute(
             statements["leave_inbox"],
@@ -86,16 +92,15 @@ async def lock_lanes(connection: Connection, accounts: Sequence[int]) -> None:
 
 async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Arrived]:
     """Return the messages of cards that were linked when they happened; after a link ended, nothing is taken in."""
-    links = {
-        row["card_key"]: row
-        for row in await connection.fetch(statements["cards_of"], sorted({row["card_key"] for row in rows}))
-    }
+    links: dict[int, list[asyncpg.Record]] = {}
+    for row in await connection.fetch(statements["cards_of"], sorted({row["card_key"] for row in rows})):
+        links.setdefault(row["card_key"], []).append(row)
     arrived = []
     for row in rows:
-        link = links.get(row["card_key"])
-        if link is None:
+        if row["card_key"] not in links:
             continue
         message = decode_message(row["body"])
+        link = _link_at(links[row["card_key"]], message.occurred_at)
         if link["unlinked_at"] is not None and message.occurred_at >= link["unlinked_at"]:
             continue
         arrived.append(
@@ -108,6 +113,11 @@ async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> lis
             )
         )
     return arrived
+
+
+def _link_at(links: Sequence[asyncpg.Record], at: datetime) -> asyncpg.Record:
+    """Return the last link that had begun: a card's next member never sees what it paid for the one before."""
+    return next((link for link in reversed(links) if link["linked_at"] <= at), links[0])
 
 
 async def _join(connection: Connection, arrived: Sequence[Arrived]) -> tuple[list[UUID], list[tuple[int, UUID, UUID]]]:
@@ -132,13 +142,13 @@ async def _join(connection: Connection, arrived: Sequence[Arrived]) -> tuple[lis
         return payment
 
     owners = dict(known)
+    accounts = {payment: account for (account, _), payment in known.items()}
     for each, own in zip(arrived, keys, strict=True):
         met = {root(owners[each.account_id, key]) for key in own if (each.account_id, key) in owners}
         # UUIDv7: the smallest is the oldest, and stored ones are older than those of this slice.
         payment = min(met) if met else new_record_id()
         into.update(dict.fromkeys(met - {payment}, payment))
         owners.update({(each.account_id, key): payment for key in own})
-    accounts = {payment: account for (account, _), payment in owners.items()}
     merges = [(accounts[payment], payment, root(payment)) for payment in sorted(stored) if payment in into]
     joined = [root(owners[each.account_id, own[0]]) for each, own in zip(arrived, keys, strict=True)]
     await connection.execute(
@@ -150,11 +160,19 @@ async def _join(connection: Connection, arrived: Sequence[Arrived]) -> tuple[lis
     return joined, merges
 
 
+async def _merge(connection: Connection, merges: Sequence[tuple[int, UUID, UUID]]) -> list[asyncpg.Record]:
+    """Move messages and keys of payments that turned out to be one; returns what the payments leave behind."""
+    if not merges:
+        return []
+    columns = [list(column) for column in zip(*merges, strict=True)]
+    await connection.execute(statements["merge_messages"], *columns)
+    await connection.execute(statements["merge_keys"], *columns)
+    left: list[asyncpg.Record] = await connection.fetch(statements["merge_payments"], *columns)
+    return left
+
+
 async def _fold(
-    connection: Connection,
-    arrived: Sequence[Arrived],
-    joined: Sequence[UUID],
-    merges: Sequence[tuple[int, UUID, UUID]],
+    connection: Connection, arrived: Sequence[Arrived], joined: Sequence[UUID], left: Sequence[asyncpg.Record]
 ) -> list[Folded]:
     """Keep the messages with their payments and fold every payment that got one, whole."""
     await connection.execute(
@@ -166,17 +184,13 @@ async def _fold(
         [each.row["body"] for each in arrived],
         [each.row["received_at"] for each in arrived],
     )
-    if merges:
-        columns = [list(column) for column in zip(*merges, strict=True)]
-        await connection.execute(statements["merge_messages"], *columns)
-        await connection.execute(statements["merge_keys"], *columns)
-        left = await connection.fetch(statements["merge_payments"], *columns)
-        await connection.execute(
-            statements["leave_purchases"],
-            [row["account_id"] for row in left],
-            [row["purchase_id"] for row in left],
-        )
-    touched = {(each.account_id, payment): each for each, payment in zip(arrived, joined, strict=True)}
+    touched: dict[PaymentKey, list[Arrived]] = {}
+    for each, payment in zip(arrived, joined, strict=True):
+        touched.setdefault((each.account_id, payment), []).append(each)
+    # A payment is as old as the oldest link of its cards, whichever of its messages came first.
+    linked: dict[PaymentKey, list[datetime]] = {}
+    for row in left:
+        linked.setdefault((row["account_id"], row["merged_into"]), []).append(row["linked_at"])
     messages: dict[PaymentKey, list[CardMessage]] = {key: [] for key in touched}  # a list each
     for row in await connection.fetch(
         statements["messages_of"], [account for account, _ in touched], [payment for _, payment in touched]
@@ -186,33 +200,34 @@ async def _fold(
         Folded(
             account_id=key[0],
             payment_id=key[1],
-            member_id=each.member_id,
-            programme_id=each.row["programme_id"],
-            linked_at=each.linked_at,
+            member_id=own[0].member_id,
+            programme_id=own[0].row["programme_id"],
+            linked_at=min([each.linked_at for each in own] + linked.get(key, [])),
             payment=fold(messages[key]),
         )
-        for key, each in touched.items()
+        for key, own in touched.items()
     ]
 
 
-async def _attach(connection: Connection, folded: Sequence[Folded]) -> None:
-    """Give every payment its purchase: the one it has, one that a till has seen, or a new one."""
+async def _attach(connection: Connection, folded: Sequence[Folded], left: Sequence[asyncpg.Record]) -> None:
+    """Give every payment its purchase: one that a till has seen, the one that it has, or a new one."""
     known = {
-        (row["account_id"], row["payment_id"]): row["purchase_id"]
+        (row["account_id"], row["payment_id"]): row
         for row in await connection.fetch(
             statements["purchases_of"], [each.account_id for each in folded], [each.payment_id for each in folded]
         )
     }
-    fresh = [each for each in folded if (each.account_id, each.payment_id) not in known]
-    seen = await _seen_at_tills(connection, fresh)
-    purchases = [
-        known.get((each.account_id, each.payment_id)) or seen.get((each.account_id, each.payment_id)) or new_record_id()
+    # A payment may say only in its second message what shows that a till has seen it.
+    free = [each for each in folded if each.key not in known or not known[each.key]["at_till"]]
+    seen = await _seen_at_tills(connection, free)
+    purchases = {
+        each.key: seen.get(each.key) or (known[each.key]["purchase_id"] if each.key in known else new_record_id())
         for each in folded
-    ]
+    }
     await connection.execute(
         statements["touch_purchases"],
         [each.account_id for each in folded],
-        purchases,
+        list(purchases.values()),
         [each.programme_id for each in folded],
         [each.member_id for each in folded],
         [each.payment.occurred_at for each in folded],
@@ -222,29 +237,34 @@ async def _attach(connection: Connection, folded: Sequence[Folded]) -> None:
         statements["put_payments"],
         [each.account_id for each in folded],
         [each.payment_id for each in folded],
-        purchases,
+        list(purchases.values()),
         [each.linked_at for each in folded],
         [encode(each.payment).decode() for each in folded],
         [",".join(each.payment.auth_codes) for each in folded],
     )
+    moves = [(key[0], row["purchase_id"], purchases[key]) for key, row in known.items()]
+    moves += [(row["account_id"], row["purchase_id"], purchases[row["account_id"], row["merged_into"]]) for row in left]
+    moves = [move for move in moves if move[1] != move[2]]
+    if moves:
+        await connection.execute(statements["merge_purchases"], *map(list, zip(*moves, strict=True)))
 
 
-async def _seen_at_tills(connection: Connection, fresh: Sequence[Folded]) -> dict[PaymentKey, UUID]:
+async def _seen_at_tills(connection: Connection, free: Sequence[Folded]) -> dict[PaymentKey, UUID]:
     """Return the purchases that tills have seen of payments, each sighting given to one payment."""
-    tenders = await connection.fetch(statements["open_tenders"], sorted({each.account_id for each in fresh}))
+    tenders = await connection.fetch(statements["open_tenders"], sorted({each.account_id for each in free}))
     if not tenders:
         return {}
     by_account: dict[int, list[asyncpg.Record]] = {}
     for row in tenders:
         by_account.setdefault(row["account_id"], []).append(row)
-    concerned = [each for each in fresh if each.account_id in by_account]
+    concerned = [each for each in free if each.account_id in by_account]
     places = await known_places(connection, [(each.programme_id, each.payment) for each in concerned])
     found: dict[PaymentKey, UUID] = {}
     for each in concerned:
         place_id = places.resolve(each.programme_id, each.payment).place_id
         for row in by_account[each.account_id]:
             if row["purchase_id"] not in found.values() and is_same_purchase(sighting_of(row), each.payment, place_id):
-                found[each.account_id, each.payment_id] = row["purchase_id"]
+                found[each.key] = row["purchase_id"]
                 break
     return found
 

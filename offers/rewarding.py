@@ -1,21 +1,24 @@
 """Rewarding: what a purchase should earn by all that is known, less what was posted, goes to the ledger.
 
-The target follows from facts alone, so it does not matter in which order they came or how often this is run. Budgets
-are set first, each in a transaction of its own; no reward is posted without its share.
+The target follows from facts alone, so it does not matter in which order they came or how often this is run. No reward
+is posted without its share of the offer's budget (offers/budgets.py).
 """
 
 from collections.abc import Sequence
-from uuid import UUID
+from datetime import date
+from typing import Any
 
 import msgspec
 
 from koinon.clock import add_months, business_date
-from koinon.database import Connection, beside, pool, transaction
+from koinon.database import Connection, beside, transaction
 from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn, content_hash
 from koinon.ledger.operations import post
 from koinon.runtime import Runtime
+from offers.budgets import Share, grow_shares, set_shares, standing_shares
 from offers.decisions import Decision, Limit, Seen, limited, receipt_bytes
 from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
+from offers.model import DEFAULT_STACK_GROUP
 from offers.rewards import Contender, Reward, contender, reward
 
 statements = beside(__file__)
@@ -26,8 +29,9 @@ TILL_STATED = 0
 """The `offer_id` of what a till stated by itself."""
 BUDGET_EXHAUSTED = "budget-exhausted"
 CONTRACT_MISSING = "contract-missing"
-BUDGET_ROUNDS = 4
-"""How often winners are chosen anew when a budget grants less than was asked; the last round gives nothing back."""
+
+Posting = tuple[int, int, AnyCommand]
+"""(place of the plan, offer, command)"""
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +46,31 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """A purchase on its way to being settled: contenders, what budgets grant them, and the choice so far."""
+    """A purchase on its way to being settled: contenders, what budgets grant them, the choice, and what was posted.
+
+    By offer: `partners` fund, `groups` stack, `budgeted` versions have a budget, `shares` are what the purchase had of
+    budgets when this began, `granted` what their winners may have now, `standing` is what stands in the ledger.
+    """
 
     evidence: Evidence
     contenders: list[Contender]
     partners: dict[int, int]
-    budgets: dict[int, int | None]
-    granted: dict[int, int]
+    groups: dict[int, str]
+    budgeted: set[int]
     chosen: Reward
+    shares: dict[int, int] = {}
+    granted: dict[int, int] = {}
+    standing: dict[int, int]
+    posted: dict[int, list[Outcome]] = {}
+
+    @property
+    def winners(self) -> dict[int, Contender]:
+        """What the purchase earns, by offer."""
+        return {each.offer_id: each for each in self.chosen.winners}
+
+    def target(self, offer_id: int) -> int:
+        """Return the points of an offer that should stand in the ledger."""
+        return winner.confirmed_points if (winner := self.winners.get(offer_id)) else 0
 
 
 async def settle_purchases(_: Runtime) -> bool:
@@ -65,28 +86,43 @@ async def settle_purchases(_: Runtime) -> bool:
 async def settle(connection: Connection, keys: Sequence[PurchaseKey]) -> list[Settled]:
     """Settle purchases in the caller's transaction, which holds their rows or has just made them.
 
-    Raises asyncpg.SerializationError as `ledger.post` does: the whole transaction is to be tried again.
+    Once in a transaction, as nearly the last thing that it does: budgets are locked from here to its end. Raises
+    asyncpg.SerializationError as `ledger.post` does: the whole transaction is to be tried again.
     """
     evidence = await read_evidence(connection, keys)
+    await _touch_merged(connection, evidence)
     partners = {partner for each in evidence for _, partner, _ in each.offers}
     partners |= {each.row["till_partner_id"] for each in evidence if each.row["till_partner_id"] is not None}
     partners |= {posted.partner_id for each in evidence for posted in each.rewards.values()}
     contracts = await contracts_of(connection, sorted(partners))
     plans = [_plan(each, contracts) for each in evidence]
-    await _within_budgets(plans)
-    outcomes = await _post(connection, plans, contracts)
-    settled = [_settled(plan, posted) for plan, posted in zip(plans, outcomes, strict=True)]
-    await _record(connection, plans, settled)
+    await _within_budgets(connection, plans)
+    await _post(connection, plans, contracts)
+    settled = [_settled(plan) for plan in plans]
+    await _record(connection, plans, settled, contracts)
+    await _keep_shares(connection, plans)
     return settled
+
+
+async def _touch_merged(connection: Connection, evidence: Sequence[Evidence]) -> None:
+    """Let purchases be settled again that others turned out to be: what those give back, these may have.
+
+    Before any wallet is locked: whoever settles such a purchase now waits for nothing that is held here.
+    """
+    merged = [each for each in evidence if each.row["merged_into"] is not None and each.rewards]
+    if merged:
+        await connection.execute(
+            statements["leave_purchases"],
+            [each.key[0] for each in merged],
+            [each.row["merged_into"] for each in merged],
+        )
 
 
 def _plan(evidence: Evidence, contracts: Contracts) -> Plan:
     contenders: list[Contender] = []
-    partners: dict[int, int] = {}
-    budgets: dict[int, int | None] = {}
+    partners = {offer_id: posted.partner_id for offer_id, posted in evidence.rewards.items()}
+    partners |= {version.offer_id: partner_id for version, partner_id, _ in evidence.offers}
     for decision, version, partner_id in evidence.decisions():
-        partners[version.offer_id] = partner_id
-        budgets[version.offer_id] = version.budget_points
         if contracts.at(partner_id, evidence.occurred_at) is None:
             decision = limited(decision, Limit(0, CONTRACT_MISSING))  # noqa: PLW2901  # the decision with its limit
         contenders.append(contender(decision, version))
@@ -98,52 +134,75 @@ def _plan(evidence: Evidence, contracts: Contracts) -> Plan:
         evidence=evidence,
         contenders=contenders,
         partners=partners,
-        budgets=budgets,
-        granted={},
+        groups={version.offer_id: version.stack_group for version, _, _ in evidence.offers},
+        budgeted={version.offer_id for version, _, _ in evidence.offers if version.budget_points is not None},
         chosen=reward(contenders),
+        standing={offer_id: posted.posted_points for offer_id, posted in evidence.rewards.items()},
     )
 
 
-async def _within_budgets(plans: Sequence[Plan]) -> None:
-    """Ask the budgets of the winners' offers for their shares, and choose anew where less was granted.
-
-    A share is set for (offer, purchase, revision and round), so that a slice that is run again asks for the same.
-    """
-    concerned = [plan for plan in plans if any(budget is not None for budget in plan.budgets.values())]
-    for step in range(BUDGET_ROUNDS):
-        asked = [share for plan in concerned for share in _shares(plan, step)]
-        if not asked:
-            return
-        rows = await pool().fetch(statements["set_budget_shares"], msgspec.json.encode(asked).decode())
-        granted = {(row["purchase_id"], row["offer_id"]): row["granted_points"] for row in rows}
+async def _within_budgets(connection: Connection, plans: Sequence[Plan]) -> None:
+    """Ask the budgets of the winners' offers for their shares, and choose anew where less was granted."""
+    asking = {
+        (offer_id, plan.evidence.key[1]): plan
+        for plan in plans
+        for offer_id in (plan.budgeted | plan.evidence.rewards.keys()) - {TILL_STATED}
+    }
+    if not asking:
+        return
+    for (offer_id, purchase_id), points in (await standing_shares(connection, list(asking))).items():
+        asking[offer_id, purchase_id].shares[offer_id] = points
+    concerned = [plan for plan in plans if plan.budgeted]
+    while shares := [share for plan in concerned for share in _lacking(plan)]:
+        granted = await grow_shares(shares)
+        for share in shares:
+            plan = asking[share.offer_id, share.purchase_id]
+            had = granted.get((share.offer_id, share.purchase_id), 0)
+            plan.granted[share.offer_id] = min(had, share.reserved)
         for plan in concerned:
-            for offer_id in plan.budgets:
-                found = granted.get((plan.evidence.key[1], offer_id))
-                if found is not None:
-                    plan.granted[offer_id] = found
             plan.chosen = reward([_granted(each, plan.granted) for each in plan.contenders])
 
 
-def _shares(plan: Plan, step: int) -> list[dict[str, int | str]]:
-    """Return what to ask of budgets in a round: winners' shares not asked for yet; in the end, losers' shares back."""
-    winners = {each.offer_id: each for each in plan.chosen.winners if plan.budgets.get(each.offer_id) is not None}
-    if step < BUDGET_ROUNDS - 1:
-        wanted = {offer: (each.confirmed_points, each.pending_points) for offer, each in winners.items()}
-        wanted = {offer: points for offer, points in wanted.items() if offer not in plan.granted}
-    else:
-        held = {offer for offer, posted in plan.evidence.rewards.items() if plan.budgets.get(offer) is not None}
-        held |= {offer for offer, points in plan.granted.items() if points}
-        wanted = dict.fromkeys(held - winners.keys(), (0, 0))
-    return [
-        {
-            "offer_id": offer_id,
-            "purchase_id": str(plan.evidence.key[1]),
-            "revision": plan.evidence.row["revision"] * BUDGET_ROUNDS + step,
-            "confirmed": confirmed,
-            "pending": pending,
-        }
-        for offer_id, (confirmed, pending) in wanted.items()
+def _lacking(plan: Plan) -> list[Share]:
+    """Return what to ask of budgets that were not asked yet; a winner that has its share already need not ask."""
+    lacking = []
+    for offer_id, winner in plan.winners.items():
+        if offer_id not in plan.budgeted or offer_id in plan.granted:
+            continue
+        if winner.points <= plan.shares.get(offer_id, 0):
+            plan.granted[offer_id] = winner.points
+        else:
+            lacking.append(_share(plan, offer_id, step=0, spent=0, reserved=winner.points))
+    return lacking
+
+
+def _share(plan: Plan, offer_id: int, *, step: int, spent: int, reserved: int) -> Share:
+    """Return a share in one of the two steps of a revision: grown first, set afterwards."""
+    return Share(
+        offer_id=offer_id,
+        purchase_id=plan.evidence.key[1],
+        account_id=plan.evidence.key[0],
+        revision=plan.evidence.row["revision"] * 2 + step,
+        spent=spent,
+        reserved=reserved,
+    )
+
+
+async def _keep_shares(connection: Connection, plans: Sequence[Plan]) -> None:
+    """Set every share to what stands in the ledger and what is expected on top; the rest goes back to its budget."""
+    shares = [
+        _share(
+            plan,
+            offer_id,
+            step=1,
+            spent=plan.standing.get(offer_id, 0),
+            reserved=winner.pending_points if (winner := plan.winners.get(offer_id)) else 0,
+        )
+        for plan in plans
+        for offer_id in plan.shares.keys() | plan.granted.keys()
     ]
+    if shares:
+        await set_shares(connection, shares)
 
 
 def _granted(each: Contender, granted: dict[int, int]) -> Contender:
@@ -159,71 +218,99 @@ def _granted(each: Contender, granted: dict[int, int]) -> Contender:
     )
 
 
-async def _post(connection: Connection, plans: Sequence[Plan], contracts: Contracts) -> list[dict[int, list[Outcome]]]:
-    """Post the differences, programme by programme; returns each plan's outcomes by offer."""
-    outcomes: list[dict[int, list[Outcome]]] = [{} for _ in plans]
-    by_programme: dict[int, list[tuple[int, int, AnyCommand]]] = {}
-    for place, plan in enumerate(plans):
-        for offer_id, command in _commands(plan, contracts):
-            by_programme.setdefault(plan.evidence.row["programme_id"], []).append((place, offer_id, command))
-    for programme_id, entries in by_programme.items():
-        # What is taken back goes first in a purchase; sorting by kind lets the earns be posted as one set.
-        entries.sort(key=lambda entry: isinstance(entry[2], Earn))
-        answers = await post(connection, programme_id, [command for _, _, command in entries])
-        for (place, offer_id, _), outcome in zip(entries, answers, strict=True):
-            outcomes[place].setdefault(offer_id, []).append(outcome)
-    return outcomes
-
-
-def _commands(plan: Plan, contracts: Contracts) -> list[tuple[int, AnyCommand]]:
-    evidence = plan.evidence
-    row = evidence.row
-    winners = {each.offer_id: each for each in plan.chosen.winners}
-    commands: list[tuple[int, AnyCommand]] = []
-    for offer_id in sorted({*winners, *evidence.rewards}):
-        before = evidence.rewards.get(offer_id)
-        target = winners[offer_id].confirmed_points if offer_id in winners else 0
-        delta = target - (before.posted_points if before else 0)
-        if delta == 0:
-            continue
-        partner_id = plan.partners[offer_id] if offer_id in plan.partners else _funder(evidence, offer_id)
-        key = f"{evidence.key[1]}:{offer_id}:{row['revision']}"
-        common = {
-            "caller": CALLER,
-            "key": key,
-            "content_hash": content_hash(key, str(delta)),
-            "account_id": evidence.key[0],
-            "unit_id": row["unit_id"],
-            "occurred_at": evidence.occurred_at,
-            "member_id": row["member_id"],
-            "place_id": evidence.place_id,
-            "partner_id": partner_id,
-            "purchase_id": evidence.key[1],
-        }
-        if delta < 0:
-            commands.append((offer_id, ReverseEarn(points=-delta, shortfall="clip", reason="purchase", **common)))
-            continue
-        version = contracts.at(partner_id, evidence.occurred_at)
-        assert version is not None, "a contender without a contract has no points"  # noqa: S101  # _plan saw to it
-        expires_on = None
-        if row["expiry_months"] is not None:
-            expires_on = add_months(business_date(evidence.occurred_at, row["time_zone"]), row["expiry_months"])
-        commands.append(
-            (offer_id, Earn(version=version, points=delta, expires_on=expires_on, reason="purchase", **common))
+async def _post(connection: Connection, plans: Sequence[Plan], contracts: Contracts) -> None:
+    """Post the differences: what is taken back first, then what is given, for which that must be known."""
+    back = [posting for place, plan in enumerate(plans) for posting in _taken_back(place, plan, contracts)]
+    if back:
+        # Two calls lock wallets twice; in one order only when all are locked before.
+        await connection.execute(
+            statements["lock_wallets"],
+            [plan.evidence.key[0] for plan in plans],
+            [plan.evidence.row["unit_id"] for plan in plans],
         )
-    return commands
+        await _post_all(connection, plans, back)
+    given = [posting for place, plan in enumerate(plans) for posting in _given(place, plan, contracts)]
+    await _post_all(connection, plans, given)
 
 
-def _funder(evidence: Evidence, offer_id: int) -> int:
-    return evidence.rewards[offer_id].partner_id
+async def _post_all(connection: Connection, plans: Sequence[Plan], postings: Sequence[Posting]) -> None:
+    by_programme: dict[int, list[Posting]] = {}
+    for posting in postings:
+        by_programme.setdefault(plans[posting[0]].evidence.row["programme_id"], []).append(posting)
+    for programme_id, entries in sorted(by_programme.items()):
+        answers = await post(connection, programme_id, [command for _, _, command in entries])
+        for (place, offer_id, command), outcome in zip(entries, answers, strict=True):
+            plan = plans[place]
+            plan.posted.setdefault(offer_id, []).append(outcome)
+            if outcome.status == "posted":
+                sign = 1 if isinstance(command, Earn) else -1
+                plan.standing[offer_id] = plan.standing.get(offer_id, 0) + sign * outcome.answer["points"]
 
 
-def _settled(plan: Plan, posted: dict[int, list[Outcome]]) -> Settled:
+def _taken_back(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
+    """Return what is taken back: too much, or earned under another contract version or expiry than are right."""
+    postings: list[Posting] = []
+    for offer_id, before in sorted(plan.evidence.rewards.items()):
+        points = before.posted_points - plan.target(offer_id)
+        if before.posted_points and plan.target(offer_id) and before.terms != _terms(plan, offer_id, contracts):
+            points = before.posted_points
+        if points > 0:
+            common = _common(plan, offer_id, "back", points)
+            postings.append((place, offer_id, ReverseEarn(points=points, shortfall="clip", **common)))
+    return postings
+
+
+def _given(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
+    """Return what is given. What a stack group could not take back, spent as it was, counts: nobody is paid twice."""
+    losers = [(offer_id, points) for offer_id, points in plan.standing.items() if offer_id not in plan.winners]
+    short: dict[str, int] = {}
+    for offer_id, points in [*losers, *plan.evidence.carried.items()]:
+        group = plan.groups.get(offer_id, DEFAULT_STACK_GROUP)
+        short[group] = short.get(group, 0) + points
+    postings: list[Posting] = []
+    for offer_id, winner in sorted(plan.winners.items()):
+        points = winner.confirmed_points - plan.standing.get(offer_id, 0) - short.get(winner.stack_group, 0)
+        if points > 0:
+            version, expires_on = _terms(plan, offer_id, contracts)
+            common = _common(plan, offer_id, "earn", points)
+            postings.append((place, offer_id, Earn(version=version, points=points, expires_on=expires_on, **common)))
+    return postings
+
+
+def _terms(plan: Plan, offer_id: int, contracts: Contracts) -> tuple[int, date | None]:
+    """Return (contract version of the funder, expiry) of points for the purchase's own time."""
+    at, row = plan.evidence.occurred_at, plan.evidence.row
+    version = contracts.at(plan.partners[offer_id], at)
+    assert version is not None, "a contender without a contract has no points"  # noqa: S101  # _plan saw to it
+    if row["expiry_months"] is None:
+        return version, None
+    return version, add_months(business_date(at, row["time_zone"]), row["expiry_months"])
+
+
+def _common(plan: Plan, offer_id: int, kind: str, points: int) -> dict[str, Any]:
+    evidence, row = plan.evidence, plan.evidence.row
+    key = f"{evidence.key[1]}:{offer_id}:{row['revision']}:{kind}"
+    return {
+        "caller": CALLER,
+        "key": key,
+        "content_hash": content_hash(key, str(points)),
+        "account_id": evidence.key[0],
+        "unit_id": row["unit_id"],
+        "occurred_at": evidence.occurred_at,
+        "member_id": row["member_id"],
+        "place_id": evidence.place_id,
+        "partner_id": plan.partners[offer_id],
+        "purchase_id": evidence.key[1],
+        "reason": "purchase",
+    }
+
+
+def _settled(plan: Plan) -> Settled:
     return Settled(
         key=plan.evidence.key,
         reward=plan.chosen,
         decisions=_decisions(plan),
-        posted=posted,
+        posted=plan.posted,
         points=sum(each.confirmed_points for each in plan.chosen.winners),
         pending=sum(each.pending_points for each in plan.chosen.winners),
     )
@@ -232,9 +319,10 @@ def _settled(plan: Plan, posted: dict[int, list[Outcome]]) -> Settled:
 def _decisions(plan: Plan) -> tuple[Decision, ...]:
     """Return one receipt an offer: the winner's, else the one that came furthest."""
     chosen = [each.decision for each in (*plan.chosen.winners, *plan.chosen.stacked_out) if each.decision]
-    rest = [each.decision for each in plan.contenders if each.decision]
+    ranked = sorted(plan.contenders, key=lambda each: -each.points)
+    rest = [_limited_again(each.decision, plan) for each in ranked if each.decision]
     best: dict[int, Decision] = {}
-    for decision in (*chosen, *(_limited_again(each, plan) for each in rest)):
+    for decision in (*chosen, *rest):
         best.setdefault(decision.offer_id, decision)
     return tuple(best[offer_id] for offer_id in sorted(best))
 
@@ -244,19 +332,18 @@ def _limited_again(decision: Decision, plan: Plan) -> Decision:
     return decision if points is None else limited(decision, Limit(points, BUDGET_EXHAUSTED))
 
 
-async def _record(connection: Connection, plans: Sequence[Plan], settled: Sequence[Settled]) -> None:
-    rewards: list[tuple[int, UUID, int, int, int, int, int, int]] = []
-    receipts: list[tuple[int, UUID, int, int, int, str | None, int, str]] = []
-    for plan, result in zip(plans, settled, strict=True):
-        revision = plan.evidence.row["revision"]
-        rewards.extend((*plan.evidence.key, *figures, revision) for figures in _figures(plan, result))
-        receipts.extend(
-            (
-                *plan.evidence.key, decision.offer_id, decision.version_id, revision, decision.reason,
-                decision.confirmed_points + decision.pending_points, receipt_bytes(decision).decode(),
-            )
-            for decision in result.decisions
-        )  # fmt: skip
+async def _record(
+    connection: Connection, plans: Sequence[Plan], settled: Sequence[Settled], contracts: Contracts
+) -> None:
+    rewards = [figures for plan in plans for figures in _figures(plan, contracts)]
+    receipts = [
+        (
+            *result.key, decision.offer_id, decision.version_id, plan.evidence.row["revision"], decision.reason,
+            decision.confirmed_points + decision.pending_points, receipt_bytes(decision).decode(),
+        )
+        for plan, result in zip(plans, settled, strict=True)
+        for decision in result.decisions
+    ]  # fmt: skip
     if rewards:
         await connection.execute(statements["put_rewards"], *map(list, zip(*rewards, strict=True)))
     if receipts:
@@ -267,24 +354,26 @@ async def _record(connection: Connection, plans: Sequence[Plan], settled: Sequen
         [plan.evidence.key[1] for plan in plans],
         [plan.evidence.row["revision"] for plan in plans],
         [plan.evidence.place_id for plan in plans],
+        [plan.evidence.occurred_at for plan in plans],
     )
 
 
-def _figures(plan: Plan, result: Settled) -> list[tuple[int, int, int, int, int]]:
-    """Return (offer, partner, pending, posted, shortfall) of every reward that is or was.
+def _figures(plan: Plan, contracts: Contracts) -> list[tuple[Any, ...]]:
+    """Return a row of `put_rewards` for every reward that is or was.
 
-    `posted` is what the ledger says it did: of points that the member has spent, less is taken back than wanted.
+    What is posted is what the ledger says it did: of points that the member has spent, less is taken back than wanted.
     """
-    winners = {each.offer_id: each for each in plan.chosen.winners}
-    figures = []
-    for offer_id in sorted({*winners, *plan.evidence.rewards}):
-        before = plan.evidence.rewards.get(offer_id)
-        posted = before.posted_points if before else 0
-        target = winners[offer_id].confirmed_points if offer_id in winners else 0
-        for outcome in result.posted.get(offer_id, ()):
-            if outcome.status in {"posted", "replayed"}:
-                posted += outcome.answer["points"] if target > posted else -outcome.answer["points"]
-        pending = winners[offer_id].pending_points if offer_id in winners else 0
-        partner = plan.partners[offer_id] if offer_id in plan.partners else _funder(plan.evidence, offer_id)
-        figures.append((offer_id, partner, pending, posted, max(0, posted - target)))
+    figures: list[tuple[Any, ...]] = []
+    for offer_id in sorted(plan.winners.keys() | plan.evidence.rewards.keys()):
+        winner, before = plan.winners.get(offer_id), plan.evidence.rewards.get(offer_id)
+        posted = plan.standing.get(offer_id, 0)
+        terms: tuple[int | None, date | None] = before.terms if before else (None, None)
+        if plan.target(offer_id):
+            terms = _terms(plan, offer_id, contracts)
+        figures.append(
+            (
+                *plan.evidence.key, offer_id, plan.partners[offer_id], winner.pending_points if winner else 0, posted,
+                max(0, posted - plan.target(offer_id)), *terms, plan.evidence.row["revision"],
+            )
+        )  # fmt: skip
     return figures

@@ -3,9 +3,9 @@ SELECT i.card_key, i.source_id, i.message_id, i.programme_id, i.body, i.received
 FROM offers.inbox i WHERE i.state = 'new' ORDER BY i.card_key, i.source_id, i.message_id LIMIT $1
 FOR UPDATE SKIP LOCKED;
 
--- cards_of: the last link of each card, ended or not
-SELECT DISTINCT ON (c.card_key) c.card_key, c.member_id, c.account_id, c.linked_at, c.unlinked_at
-FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) ORDER BY c.card_key, c.linked_at DESC;
+-- cards_of: the links of cards, ended or not, in the order in which they held
+SELECT c.card_key, c.member_id, c.account_id, c.linked_at, c.unlinked_at
+FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) ORDER BY c.card_key, c.linked_at, c.recorded_at;
 
 -- open_lanes: make the lanes of accounts that have none yet
 INSERT INTO offers.lane (account_id) SELECT DISTINCT unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING;
@@ -39,19 +39,21 @@ UPDATE offers.payment_key k SET payment_id = g.into_id
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
 WHERE k.account_id = g.account_id AND k.payment_id = g.payment_id;
 
--- merge_payments: note into which payment others were merged; gives the purchases that they leave
+-- merge_payments: note into which payment others were merged; gives what they leave behind
 UPDATE offers.payment p SET merged_into = g.into_id
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
 WHERE p.account_id = g.account_id AND p.payment_id = g.payment_id
-RETURNING p.account_id, p.purchase_id;
+RETURNING p.account_id, p.purchase_id, p.merged_into, p.linked_at;
 
 -- messages_of: all messages of payments
 SELECT m.account_id, m.payment_id, m.body
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, payment_id)
 JOIN offers.payment_message m ON m.account_id = g.account_id AND m.payment_id = g.payment_id;
 
--- purchases_of: the purchases of payments
-SELECT p.account_id, p.payment_id, p.purchase_id
+-- purchases_of: the purchases of payments, and whether a till has seen them
+SELECT p.account_id, p.payment_id, p.purchase_id,
+    EXISTS (SELECT FROM offers.till_sighting s
+            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id) AS at_till
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, payment_id)
 JOIN offers.payment p ON p.account_id = g.account_id AND p.payment_id = g.payment_id AND p.merged_into IS NULL;
 
@@ -77,18 +79,28 @@ INSERT INTO offers.payment AS p (account_id, payment_id, purchase_id, linked_at,
 SELECT g.account_id, g.payment_id, g.purchase_id, g.linked_at, g.fold, string_to_array(g.auth_codes, ',')
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[])
     AS g (account_id, payment_id, purchase_id, linked_at, fold, auth_codes)
-ON CONFLICT (account_id, payment_id) DO UPDATE SET fold = excluded.fold, auth_codes = excluded.auth_codes,
-    linked_at = least(p.linked_at, excluded.linked_at);
+ON CONFLICT (account_id, payment_id) DO UPDATE SET purchase_id = excluded.purchase_id, fold = excluded.fold,
+    auth_codes = excluded.auth_codes, linked_at = least(p.linked_at, excluded.linked_at);
 
 -- touch_purchases: make purchases, or let known ones be settled again
 INSERT INTO offers.purchase AS u (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[])
 ON CONFLICT (account_id, purchase_id) DO UPDATE SET revision = u.revision + 1;
 
--- leave_purchases: let purchases that a payment left be settled again
+-- leave_purchases: let purchases be settled again
 UPDATE offers.purchase u SET revision = u.revision + 1
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
 WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+
+-- merge_purchases: let purchases that their payment left be settled again, and note which purchase they turned out to be;
+-- what a till has seen stays a purchase
+UPDATE offers.purchase u
+SET revision = u.revision + (u.purchase_id = g.purchase_id)::integer,
+    merged_into = CASE WHEN NOT EXISTS (
+        SELECT FROM offers.till_sighting s
+        WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id) THEN g.into_id END
+FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, purchase_id, into_id)
+WHERE u.account_id = g.account_id AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
 
 -- leave_inbox: note that messages were folded, or that nobody had linked the card; the body goes
 UPDATE offers.inbox i SET state = g.state, body = NULL
@@ -105,7 +117,7 @@ WHERE u.settled_revision < u.revision ORDER BY u.account_id, u.purchase_id LIMIT
 FOR UPDATE SKIP LOCKED;
 
 -- purchase_facts: purchases with what a till said of them and their programme
-SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision,
+SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision, u.merged_into,
     pr.time_zone, pr.expiry_months, pr.unit_id,
     s.partner_id AS till_partner_id, s.place_id AS till_place_id, s.amount_minor, s.currency, s.stated_points,
     s.occurred_at AS till_occurred_at, tp.code AS till_partner, pl.time_zone AS till_zone
@@ -124,19 +136,28 @@ FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
 JOIN offers.payment p ON p.account_id = g.account_id AND p.purchase_id = g.purchase_id AND p.merged_into IS NULL;
 
 -- rewards_of: what purchases have earned so far
-SELECT r.account_id, r.purchase_id, r.offer_id, r.partner_id, r.pending_points, r.posted_points
+SELECT r.account_id, r.purchase_id, r.offer_id, r.partner_id, r.posted_points, r.issuer_version, r.expires_on
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
 JOIN offers.reward r ON r.account_id = g.account_id AND r.purchase_id = g.purchase_id;
+
+-- carried_to: what still stands in the ledger for purchases that turned out to be these
+SELECT u.account_id, u.merged_into AS purchase_id, r.offer_id, sum(r.posted_points)::bigint AS points
+FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
+JOIN offers.purchase u ON u.account_id = g.account_id AND u.merged_into = g.purchase_id
+JOIN offers.reward r ON r.account_id = u.account_id AND r.purchase_id = u.purchase_id
+WHERE r.posted_points > 0
+GROUP BY u.account_id, u.merged_into, r.offer_id;
 
 -- activations_of: the offers that accounts have switched on
 SELECT a.account_id, a.offer_id, a.version_id, a.activated_at, v.partner_id, v.body
 FROM offers.activation a JOIN offers.offer_version v ON v.version_id = a.version_id
 WHERE a.account_id = ANY ($1::bigint[]);
 
--- standing_offers: versions of programmes that need no switching on, the newest of an offer first
-SELECT v.programme_id, v.partner_id, v.version_id, v.published_at, v.body
+-- standing_offers: versions of programmes' offers that at some time needed no switching on, the newest of an offer first
+SELECT v.programme_id, v.partner_id, v.offer_id, v.published_at, v.body
 FROM offers.offer_version v
-WHERE v.programme_id = ANY ($1::bigint[]) AND NOT v.activation_required
+WHERE v.offer_id IN (SELECT s.offer_id FROM offers.offer_version s
+                     WHERE s.programme_id = ANY ($1::bigint[]) AND NOT s.activation_required)
 ORDER BY v.offer_id, v.version_no DESC;
 
 -- place_facts: places with their partner's code
@@ -147,17 +168,19 @@ WHERE pl.place_id = ANY ($1::bigint[]);
 SELECT c.partner_id, c.version, c.effective_from FROM parties.contract c
 WHERE c.partner_id = ANY ($1::bigint[]) ORDER BY c.partner_id, c.effective_from;
 
--- set_budget_shares: what is granted of budgets
-SELECT offer_id, purchase_id, granted_points FROM offers.set_budget_shares($1::jsonb);
+-- lock_wallets: wait for whoever posts to these accounts
+SELECT w.account_id FROM ledger.wallet w
+WHERE (w.account_id, w.unit_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))
+ORDER BY w.account_id, w.unit_id FOR UPDATE;
 
 -- put_rewards: what purchases have earned by now
 INSERT INTO offers.reward AS r (account_id, purchase_id, offer_id, partner_id, pending_points, posted_points,
-    shortfall_points, revision)
+    shortfall_points, issuer_version, expires_on, revision)
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-    $8::integer[])
+    $8::integer[], $9::date[], $10::integer[])
 ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET pending_points = excluded.pending_points,
     posted_points = excluded.posted_points, shortfall_points = excluded.shortfall_points,
-    revision = excluded.revision;
+    issuer_version = excluded.issuer_version, expires_on = excluded.expires_on, revision = excluded.revision;
 
 -- put_decisions: the receipts of purchases and offers
 INSERT INTO offers.decision AS d (account_id, purchase_id, offer_id, version_id, revision, reason, points, receipt)
@@ -167,6 +190,8 @@ ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET version_id = exclu
     revision = excluded.revision, reason = excluded.reason, points = excluded.points, receipt = excluded.receipt;
 
 -- set_settled: what is known of purchases is settled
-UPDATE offers.purchase u SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id)
-FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[]) AS g (account_id, purchase_id, revision, place_id)
+UPDATE offers.purchase u
+SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at
+FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
+    AS g (account_id, purchase_id, revision, place_id, occurred_at)
 WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;

@@ -71,12 +71,13 @@ CREATE TABLE offers.purchase (
     place_id bigint,
     revision integer NOT NULL DEFAULT 1,
     settled_revision integer NOT NULL DEFAULT 0,
-    merged_into uuid,
+    merged_into uuid,  -- the purchase that this one turned out to be
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (account_id, purchase_id),
     CONSTRAINT purchase_revision CHECK (settled_revision <= revision)
 ) WITH (fillfactor = 80);
 CREATE INDEX purchase_unsettled ON offers.purchase (account_id, purchase_id) WHERE settled_revision < revision;
+CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- What a till said about a purchase: points stated by the brand, or none (its offers decide).
 CREATE TABLE offers.till_sighting (
@@ -134,10 +135,14 @@ CREATE TABLE offers.offer (
     offer_id bigint PRIMARY KEY,
     programme_id bigint NOT NULL,
     partner_id bigint NOT NULL,
+    current_version_id bigint NOT NULL,
+    current_version_no integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL
 );
+CREATE INDEX offer_programme ON offers.offer (programme_id, created_at, offer_id);
+CREATE INDEX offer_partner ON offers.offer (partner_id, created_at, offer_id);
 
--- A version never changes; `body` is the OfferVersion (offers/model.py).
+-- A version never changes; `body` is the OfferVersion (offers/model.py), `ends_at` its end on the places' own clocks.
 CREATE TABLE offers.offer_version (
     version_id bigint PRIMARY KEY,
     offer_id bigint NOT NULL REFERENCES offers.offer,
@@ -145,6 +150,7 @@ CREATE TABLE offers.offer_version (
     programme_id bigint NOT NULL,
     partner_id bigint NOT NULL,
     activation_required boolean NOT NULL,
+    ends_at timestamp NOT NULL,
     body text NOT NULL,
     published_at timestamptz NOT NULL,
     CONSTRAINT offer_version_unique UNIQUE (offer_id, version_no)
@@ -176,7 +182,8 @@ CREATE TABLE offers.decision (
     PRIMARY KEY (account_id, purchase_id, offer_id)
 ) WITH (fillfactor = 80);
 
--- What a purchase has earned so far from one offer (0: what the till stated): `posted` stands in the ledger.
+-- What a purchase has earned so far from one offer (0: what the till stated): `posted` stands in the ledger, under one
+-- contract version and expiry. `shortfall` is what should have been taken back and was spent.
 CREATE TABLE offers.reward (
     account_id bigint NOT NULL,
     purchase_id uuid NOT NULL,
@@ -185,6 +192,8 @@ CREATE TABLE offers.reward (
     pending_points bigint NOT NULL,
     posted_points bigint NOT NULL,
     shortfall_points bigint NOT NULL DEFAULT 0,
+    issuer_version integer,
+    expires_on date,
     revision integer NOT NULL,
     PRIMARY KEY (account_id, purchase_id, offer_id),
     CONSTRAINT reward_not_negative CHECK (pending_points >= 0 AND posted_points >= 0 AND shortfall_points >= 0)
@@ -196,16 +205,20 @@ CREATE TABLE offers.budget (
     cap_points bigint NOT NULL,
     reserved_points bigint NOT NULL DEFAULT 0,
     spent_points bigint NOT NULL DEFAULT 0,
+    swept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT budget_never_overrun CHECK (
         reserved_points >= 0 AND spent_points >= 0 AND reserved_points + spent_points <= cap_points)
 ) WITH (fillfactor = 50);
 
--- What a purchase has of a budget, as of one revision of the purchase: asking again for it changes nothing.
+-- What a purchase has of a budget. Up to `swept_at` of its budget, no share is left of a purchase that was never written.
 CREATE TABLE offers.budget_share (
     offer_id bigint NOT NULL,
     purchase_id uuid NOT NULL,
+    account_id bigint NOT NULL,
     revision integer NOT NULL,
     reserved_points bigint NOT NULL,
     spent_points bigint NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (offer_id, purchase_id)
 ) WITH (fillfactor = 80);
+CREATE INDEX budget_share_changed ON offers.budget_share (offer_id, changed_at);

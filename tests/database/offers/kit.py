@@ -1,0 +1,262 @@
+"""A league for tests of the worker: brands with places and contracts, members with linked cards, offers, and a feed."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from koinon.database import pool, transaction
+from koinon.ids import new_id, new_record_id
+from koinon.ledger.operations import Ledger, open_account
+from koinon.ledger.operations import statements as ledger_statements
+from koinon.places.model import IdentityKind, Network, NetworkIdentity, registered_keys
+from koinon.runtime import Runtime
+from koinon.settings import Settings
+from offers.cards import card_key
+from offers.feed import FeedBatch, Verdicts, take_batch
+from offers.intake import take_in
+from offers.model import OfferVersion, PointsPerAmount
+from offers.rewarding import settle_purchases
+from tests.unit.offers.samples import body
+
+FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
+TODAY = date(2026, 3, 2)
+ACTIVATED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+PROGRAMME = """
+INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, expiry_months,
+    face_value_num, face_value_den, unit_id, operator_id, clock_at)
+VALUES ($1, 'p' || $1::bigint, 'Test', 'sandbox', 'UTC', 'EUR', 24, 1, 1, $2, $3, $4)
+"""
+PARTNER = "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, initcap($3))"
+CONTRACT = """
+INSERT INTO parties.contract (partner_id, version, currency, price_num, price_den, fee_num, fee_den, issue_share_num,
+    issue_share_den, honour_num, honour_den, effective_from)
+VALUES ($1, $2, 'EUR', 1, 1, 3, 20, 1, 1, 17, 20, $3)
+"""
+PLACE = "INSERT INTO places.place (place_id, partner_id, programme_id, name, time_zone) VALUES ($1, $2, $3, $4, $5)"
+IDENTITY = """
+INSERT INTO places.network_identity (identity_id, programme_id, place_id, identity_key, valid_from)
+VALUES ($1, $2, $3, $4, $5)
+"""
+MEMBER = """
+INSERT INTO members.member (member_id, programme_id, account_id, enrolled_by, enrolled_at) VALUES ($1, $2, $3, $4, $5)
+"""
+CARD = """
+INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, member_id, account_id, linked_at,
+    unlinked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+OFFER = """
+INSERT INTO offers.offer (offer_id, programme_id, partner_id, current_version_id, created_at)
+VALUES ($1, $2, $3, $4, $5)
+"""
+VERSION = """
+INSERT INTO offers.offer_version (version_id, offer_id, version_no, programme_id, partner_id, activation_required,
+    ends_at, body, published_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+BUDGET = "INSERT INTO offers.budget (offer_id, cap_points) VALUES ($1, $2)"
+ACTIVATION = """
+INSERT INTO offers.activation (account_id, offer_id, version_id, member_id, activated_at, terms, terms_sha256)
+VALUES ($1, $2, $3, $4, $5, 'terms', sha256('terms'))
+"""
+TILL = """
+INSERT INTO offers.till_sighting (account_id, purchase_id, partner_id, place_id, amount_minor, currency, stated_points,
+    card_token, source_id, auth_code, occurred_at)
+VALUES ($1, $2, $3, $4, $5, 'EUR', $6, $7, $8, $9, $10)
+"""
+PURCHASE = """
+INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at) VALUES ($1, $2, $3, $4, $5)
+"""
+
+RUNTIME = Runtime(settings=Settings(), keys=None, ledger=Ledger())  # type: ignore[arg-type]  # the jobs use none of it
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A member with an account and a card."""
+
+    member_id: int
+    account_id: int
+    token: str
+
+
+class League:
+    """One sandbox programme with a grocer and a fuel station, each with one place in Helsinki, and a source."""
+
+    def __init__(self) -> None:
+        self.programme_id, self.unit_id, self.operator_id, self.source_id = (new_id() for _ in range(4))
+        self.partners = {"grocer": new_id(), "fuel": new_id()}
+        self.places = {"grocer": new_id(), "fuel": new_id()}
+        self._numbers = itertools.count(1)
+
+    async def found(self) -> "League":
+        """Write the programme, its brands with contracts and places, and its first window."""
+        async with transaction() as connection:
+            await connection.execute(PROGRAMME, self.programme_id, self.unit_id, self.operator_id, ACTIVATED)
+            await connection.execute(
+                "INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit_id, self.programme_id
+            )
+            await connection.execute(ledger_statements["first_window"], self.programme_id, TODAY, FOUNDED)
+            for code, partner_id in self.partners.items():
+                await connection.execute(PARTNER, partner_id, self.programme_id, code)
+                await connection.execute(CONTRACT, partner_id, 1, FOUNDED)
+                await connection.execute(
+                    PLACE, self.places[code], partner_id, self.programme_id, code.title(), "Europe/Helsinki"
+                )
+                identity = NetworkIdentity(
+                    kind=IdentityKind.ACQUIRER_MERCHANT, network=Network.VISA, acquirer_id="400012", value=mid(code)
+                )
+                for key in registered_keys(identity):
+                    await connection.execute(IDENTITY, new_id(), self.programme_id, self.places[code], key, FOUNDED)
+        return self
+
+    async def holder(self, token: str = "tok_a", linked_at: datetime | None = FOUNDED) -> Holder:
+        """Enrol a member, with a linked card unless `linked_at` is None."""
+        made = Holder(member_id=new_id(), account_id=new_id(), token=token)
+        async with transaction() as connection:
+            await open_account(
+                connection, account_id=made.account_id, programme_id=self.programme_id, unit_id=self.unit_id,
+                now=FOUNDED,
+            )  # fmt: skip
+            await connection.execute(
+                MEMBER, made.member_id, self.programme_id, made.account_id, self.partners["grocer"], FOUNDED
+            )
+        if linked_at is not None:
+            await self.link(made, token, linked_at)
+        return made
+
+    async def link(
+        self, holder: Holder, token: str, linked_at: datetime = FOUNDED, unlinked_at: datetime | None = None
+    ) -> None:
+        """Link a card to a member."""
+        await pool().execute(
+            CARD, card_key(self.programme_id, self.source_id, token), new_record_id(), self.programme_id,
+            self.source_id, token, holder.member_id, holder.account_id, linked_at, unlinked_at,
+        )  # fmt: skip
+
+    async def offer(self, partner: str = "grocer", published_at: datetime = FOUNDED, **changes: Any) -> OfferVersion:
+        """Publish an offer of 10 points for each whole unit of money, all year, at all of a brand's places."""
+        values: dict[str, Any] = {
+            "offer_id": new_id(),
+            "version_id": new_id(),
+            "partner": partner,
+            "name": "Ten for one",
+            "currency": "EUR",
+            "earn": PointsPerAmount(points=10, amount_minor=100),
+            "starts_at": datetime(2026, 1, 1),  # noqa: DTZ001  # the place's own time
+            "ends_at": datetime(2027, 1, 1),  # noqa: DTZ001  # the place's own time
+        }
+        made = OfferVersion(**(values | changes))
+        async with transaction() as connection:
+            await connection.execute(
+                OFFER, made.offer_id, self.programme_id, self.partners[partner], made.version_id, published_at
+            )
+            if made.budget_points is not None:
+                await connection.execute(BUDGET, made.offer_id, made.budget_points)
+        await self.version(made, 1, published_at)
+        return made
+
+    async def version(self, made: OfferVersion, number: int, published_at: datetime) -> None:
+        """Publish a version of an offer that exists."""
+        await pool().execute(
+            VERSION, made.version_id, made.offer_id, number, self.programme_id, self.partners[made.partner],
+            made.activation_required, made.ends_at, msgspec.json.encode(made).decode(), published_at,
+        )  # fmt: skip
+
+    async def activate(self, holder: Holder, offer: OfferVersion, at: datetime = ACTIVATED) -> None:
+        """Switch an offer on."""
+        await pool().execute(ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at)
+
+    async def till(self, holder: Holder, at: datetime, partner: str = "grocer", **said: Any) -> Any:
+        """Write what a till saw, as a purchase of its own that is to be settled; returns the purchase's id."""
+        purchase_id = new_record_id()
+        told = {"amount_minor": 5000, "stated_points": None, "auth_code": None} | said
+        async with transaction() as connection:
+            await connection.execute(PURCHASE, holder.account_id, purchase_id, self.programme_id, holder.member_id, at)
+            await connection.execute(
+                TILL, holder.account_id, purchase_id, self.partners[partner], self.places[partner],
+                told["amount_minor"], told["stated_points"], holder.token if told["auth_code"] else None,
+                self.source_id if told["auth_code"] else None, told["auth_code"], at,
+            )  # fmt: skip
+        return purchase_id
+
+    def message(self, kind: str = "authorisation", amount_minor: int = 5000, **fields: Any) -> dict[str, Any]:
+        """Return a card message about a purchase at the grocer's at 10:00 UTC, with an id of its own."""
+        merchant = {"mid": mid(fields.pop("at", "grocer")), "acquirer_id": "400012"}
+        return body(kind, amount_minor, **({"message_id": f"m{next(self._numbers)}", "merchant": merchant} | fields))
+
+    async def post(self, *messages: dict[str, Any]) -> Verdicts:
+        """Post card messages through the feed."""
+        batch = FeedBatch([msgspec.Raw(msgspec.json.encode(each)) for each in messages])
+        return await take_batch(self.programme_id, self.source_id, batch)
+
+    async def work(self) -> None:
+        """Let the worker do all that there is to do."""
+        while await take_in(RUNTIME) or await settle_purchases(RUNTIME):
+            pass
+
+    async def tell(self, *messages: dict[str, Any]) -> None:
+        """Post card messages, each worked through before the next one."""
+        for each in messages:
+            await self.post(each)
+            await self.work()
+
+
+def mid(partner: str) -> str:
+    """Return the merchant id of a brand's place at its acquirer."""
+    return {"grocer": "000123", "fuel": "000456"}[partner]
+
+
+async def balance(holder: Holder) -> int:
+    """Return a member's spendable points."""
+    found: int = await pool().fetchval("SELECT available FROM ledger.wallet WHERE account_id = $1", holder.account_id)
+    return found
+
+
+async def pending(holder: Holder) -> int:
+    """Return the points that a member is expected to get."""
+    found: int = await pool().fetchval(
+        "SELECT coalesce(sum(pending_points), 0)::bigint FROM offers.reward WHERE account_id = $1", holder.account_id
+    )
+    return found
+
+
+async def lots(holder: Holder) -> list[tuple[int, int, date]]:
+    """Return (issuer's contract version, points left, expiry) of a member's lots that hold any, summed."""
+    rows = await pool().fetch(
+        "SELECT issuer_version, sum(remaining)::bigint AS points, expires_on FROM ledger.lot"
+        " WHERE account_id = $1 AND remaining > 0 GROUP BY issuer_id, issuer_version, expires_on ORDER BY 3, 1",
+        holder.account_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def decisions(holder: Holder) -> list[tuple[str | None, int]]:
+    """Return (reason, points) of the receipts that are current, in the order of purchases."""
+    rows = await pool().fetch(
+        "SELECT d.reason, d.points FROM offers.decision d JOIN offers.purchase u USING (account_id, purchase_id)"
+        " WHERE d.account_id = $1 AND d.revision = u.settled_revision ORDER BY u.occurred_at, d.purchase_id, d.points",
+        holder.account_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def budget(offer: OfferVersion) -> tuple[int, int]:
+    """Return (reserved, spent) points of an offer's budget."""
+    row = await pool().fetchrow(
+        "SELECT reserved_points, spent_points FROM offers.budget WHERE offer_id = $1", offer.offer_id
+    )
+    return row["reserved_points"], row["spent_points"]
+
+
+async def journal(holder: Holder) -> Sequence[tuple[str, int]]:
+    """Return (kind, points) of everything that was posted to a member's account, in order."""
+    rows = await pool().fetch(
+        "SELECT j.kind, sum(m.amount)::bigint FROM ledger.journal j JOIN ledger.movement m USING (account_id, journal_id)"
+        " WHERE j.account_id = $1 GROUP BY j.journal_id, j.kind ORDER BY j.journal_id",
+        holder.account_id,
+    )
+    return [tuple(row) for row in rows]
