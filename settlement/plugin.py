@@ -1,7 +1,33 @@
-"""What this package adds to the application."""
+"""What settlement adds to the application."""
 
-from koinon.context import Context
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from litestar.config.app import AppConfig
+
+from koinon.context import Context, Job
+from settlement.commands import settle_command, verify_command
+from settlement.jobs import settle
+from settlement.web import router
 
 
 class Settlement(Context):
     """Positions, runs and statements, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the routes."""
+        app_config.route_handlers.append(router)
+        return app_config
+
+    def functions(self) -> Sequence[Path]:
+        """Return the grants of the schema."""
+        return [Path(__file__).with_name("functions.sql")]
+
+    def commands(self) -> Sequence[click.Command]:
+        """Return `settle` and `verify`."""
+        return [settle_command, verify_command]
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the calculation and publication of runs."""
+        return [Job(name="settle", run=settle, idle_seconds=0.5)]

@@ -1,0 +1,135 @@
+"""`koinon settle` settles what is due now; `koinon verify` checks a bundle alone."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import asyncpg
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+import koinon_verify
+from koinon.audit.sequencer import LogBroken, sequence
+from koinon.audit.signing import sign_checkpoint
+from koinon.clock import business_date, business_now
+from koinon.commands import run as run_command
+from koinon.commands import settings_or_exit, with_database
+from koinon.database import pool
+from koinon.identity.keys import KeysMissing, load
+from koinon.ledger.jobs import close_window, close_window_early
+from koinon.ledger.operations import Ledger
+from koinon.money import decimal_text
+from koinon.runtime import Runtime
+from koinon.settings import Settings
+from settlement.books import statements
+from settlement.operations import RunStopped, calculate_run
+from settlement.publishing import publish_part
+from settlement.runs import Party, Run, run
+
+PAUSE_SECONDS = 0.05
+TIMEOUT_SECONDS = 1800
+
+
+class NothingSettled(click.ClickException):
+    """No programme has the code that was given, or something stands against a run; the message says what."""
+
+
+@click.command("settle")
+@click.option("--programme", "code", metavar="CODE", help="The programme; without it, all of them.")
+@click.option("--now", "early", is_flag=True, help="Close the open window now, before its night.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def settle_command(code: str | None, early: bool, as_json: bool) -> None:  # noqa: FBT001  # click passes flags so
+    """Close due windows, seal and sign them, calculate and publish their runs, and print what each brand nets."""
+    made = run_command(_settle(settings_or_exit(), code, early=early))
+    if as_json:
+        click.echo(msgspec.json.encode({"runs": made}).decode())
+        return
+    if not made:
+        click.echo("no window is due; `koinon settle --now` closes the open one before its night")
+    console = Console()
+    for each in made:
+        console.print(run_table(each))
+        console.print(f"{each.pool.explanation}\n{each.run} is {each.state}.\n", soft_wrap=True)
+
+
+@click.command(
+    "verify",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def verify_command(arguments: Sequence[str]) -> None:
+    """Verify a partner's bundle: BUNDLE [--receipts FILE] [--previous BUNDLE] [--key VKEY] [--json]."""
+    sys.exit(koinon_verify.main(list(arguments)))
+
+
+async def settle_due(runtime: Runtime, programme: asyncpg.Record, *, early: bool) -> list[int]:
+    """Settle everything of a programme that is due, to its published runs, and return their ids.
+
+    Other workers may do the same at once. Raises RunStopped, and LogBroken from the log.
+    """
+    programme_id, now = programme["programme_id"], business_now(programme["clock_at"])
+    if early:
+        await close_window_early(programme_id, programme["time_zone"], now)
+    else:
+        await close_window(programme_id, business_date(now, programme["time_zone"]), now)
+    settled: set[int] = set()
+    while waiting := await pool().fetch(statements["unsettled_windows"], programme_id):
+        worked = await sequence(runtime)
+        worked = await sign_checkpoint(runtime) or worked
+        for window in waiting:
+            settled.add(window["window_no"])
+            if window["run_id"] is not None:
+                worked = await publish_part(runtime, window["run_id"]) or worked
+            elif window["state"] == "SEALED":
+                await calculate_run(programme_id, window["window_no"])
+                worked = True
+        if not worked:  # another process has the log, or a window's last writers are still at work
+            await asyncio.sleep(PAUSE_SECONDS)
+    return [await pool().fetchval(statements["standing_run"], programme_id, number) for number in sorted(settled)]
+
+
+def run_table(made: Run) -> Table:
+    """Return a run as a table: brand, points issued and honoured at its tills, pays, receives, net."""
+    table = Table(title=f"{made.programme_code}, window {made.window}, {made.business_date}, {made.currency}")
+    table.add_column("brand")
+    for column in ("issued", "honoured", "pays", "receives", "net"):
+        table.add_column(column, justify="right")
+    last_brand = max((place for place, party in enumerate(made.parties) if party.brand), default=None)
+    for place, party in enumerate(made.parties):
+        table.add_row(*_cells(party, made.currency), end_section=place == last_brand)
+    return table
+
+
+def _cells(party: Party, currency: str) -> list[str]:
+    amounts = (party.pays_minor, party.receives_minor, party.net_minor)
+    points = ["" if each is None else f"{each:,}" for each in (party.issued, party.accepted)]
+    return [party.brand or party.party, *points, *(decimal_text(amount, currency) for amount in amounts)]
+
+
+async def _settle(settings: Settings, code: str | None, *, early: bool) -> list[Run]:
+    try:
+        keys = load(settings.keys_folder)
+    except KeysMissing as error:
+        raise click.ClickException(str(error)) from None
+    runtime = Runtime(settings=settings, keys=keys, ledger=Ledger())
+    async with with_database(settings):
+        programmes = await pool().fetch(statements["programmes"], code)
+        if code is not None and not programmes:
+            raise NothingSettled(f"no programme has the code {code}")
+        made: list[int] = []
+        with Console(stderr=True).status("settling"):
+            for programme in programmes:
+                try:
+                    async with asyncio.timeout(TIMEOUT_SECONDS):
+                        made += await settle_due(runtime, programme, early=early)
+                except RunStopped as stopped:
+                    raise NothingSettled(f"{programme['code']}: {stopped.title}: {stopped}") from None
+                except LogBroken as broken:
+                    raise NothingSettled(f"the log is stopped: {broken}") from None
+                except TimeoutError:
+                    raise NothingSettled(f"{programme['code']}: not settled within {TIMEOUT_SECONDS} seconds") from None
+        async with pool().acquire() as connection:
+            return [await run(connection, run_id) for run_id in made]

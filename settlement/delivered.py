@@ -1,0 +1,126 @@
+"""What a partner gets of settlement: its last statement, its bundle as it was published, and tonight's expected net."""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from datetime import date
+
+import msgspec
+
+from koinon.audit.model import Effect
+from koinon.database import Connection, pool
+from koinon.parties.operations import UnknownPartner, programme_contracts
+from koinon.problems import NotFound
+from settlement.books import position, read_lines, statements
+from settlement.calculation import expect, expected_lines
+from settlement.model import Carried, Cell, Position
+
+
+class UnknownStatement(NotFound):
+    """The partner has no published statement of this window."""
+
+    code = "unknown-statement"
+    title = "There is no published statement of this partner for this window"
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner's published statement: its canonical bytes, and where its bundle lies; hashes are hexadecimal."""
+
+    run_id: int
+    partner_id: int
+    partner: str
+    window: int
+    run_state: str
+    content: bytes
+    sha256: str
+    bundle_bytes: int
+    bundle_sha256: str
+
+    @property
+    def bundle_name(self) -> str:
+        """Return the name of the bundle's file."""
+        return f"{self.partner}-{self.window}.bundle"
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partner would pay and receive if its programme's open window closed now, as far as the log has come.
+
+    Points are the window's, net of reversals; amounts are minor units, net = receives - pays.
+    """
+
+    programme: str
+    partner: str
+    window: int
+    business_date: date
+    currency: str
+    issued: int
+    honoured: int
+    accepted: int
+    expired: int
+    pays_minor: int
+    receives_minor: int
+    net_minor: int
+
+
+async def published(connection: Connection, partner_id: int, window_no: int | None) -> Published:
+    """Return a partner's statement of a window, or of the last one that was published; raises UnknownStatement."""
+    row = await connection.fetchrow(statements["published_statement"], partner_id, window_no)
+    if row is None:
+        raise UnknownStatement
+    return Published(
+        run_id=row["run_id"],
+        partner_id=row["partner_id"],
+        partner=row["partner"],
+        window=row["window_no"],
+        run_state=row["state"],
+        content=row["content"],
+        sha256=row["sha256"].hex(),
+        bundle_bytes=row["size_bytes"],
+        bundle_sha256=row["bundle_sha256"].hex(),
+    )
+
+
+async def bundle_parts(statement: Published) -> AsyncIterator[bytes]:
+    """Yield a published bundle's bytes a megabyte at a time; no connection is held between two of them."""
+    part_no = 1
+    while part := await pool().fetchval(statements["bundle_part"], statement.run_id, statement.partner_id, part_no):
+        yield part
+        part_no += 1
+
+
+async def expected(connection: Connection, partner_id: int) -> Expected:
+    """Return what a partner would pay and receive tonight; raises UnknownPartner.
+
+    Windows that are closed and not yet calculated are carried as they will be.
+    """
+    window = await connection.fetchrow(statements["partner_window"], partner_id)
+    if window is None:
+        raise UnknownPartner
+    partner, open_window = window["partner"], window["window_no"]
+    contracts = await programme_contracts(connection, window["programme_id"])
+    carried: dict[Cell, Carried] = {}
+    if window["run_id"] is not None:
+        carried = {line.cell: line.after for line in await read_lines(connection, window["run_id"], partner)}
+    by_window: dict[int, list[Position]] = defaultdict(list)
+    for row in await connection.fetch(statements["partner_positions"], partner_id, window["run_window"] or 0):
+        by_window[row["window_no"]].append(position(row, partner))
+    for earlier in sorted(number for number in by_window if number < open_window):
+        lines = expected_lines(partner, contracts, carried, by_window[earlier])
+        carried |= {line.cell: line.after for line in lines}
+    net = expect(partner, contracts, carried, by_window[open_window])
+    points: Counter[Effect] = Counter()
+    for each in by_window[open_window]:
+        points[each.effect] += each.points
+    return Expected(
+        programme=window["programme"],
+        partner=partner,
+        window=open_window,
+        business_date=window["business_date"],
+        currency=window["settlement_currency"],
+        issued=points[Effect.ISSUED],
+        honoured=points[Effect.HONOURED],
+        accepted=points[Effect.ACCEPTED],
+        expired=points[Effect.EXPIRED],
+        pays_minor=net.pays,
+        receives_minor=net.receives,
+        net_minor=net.net,
+    )

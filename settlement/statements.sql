@@ -1,0 +1,234 @@
+-- window: a window with its programme, what a run of it is told
+SELECT w.programme_id, w.window_no, w.business_date, w.state, p.code AS programme, p.settlement_currency,
+    (SELECT max(e.window_no) FROM ledger.settlement_window e
+     WHERE e.programme_id = w.programme_id AND e.window_no < w.window_no) AS window_before
+FROM ledger.settlement_window w JOIN parties.programme p USING (programme_id)
+WHERE w.programme_id = $1 AND w.window_no = $2;
+
+-- standing_run: the run of a window that stands
+SELECT run_id FROM settlement.run
+WHERE programme_id = $1 AND window_no = $2 AND state NOT IN ('ABORTED', 'SUPERSEDED');
+
+-- lines: a run's lines, or those of one partner's statement
+SELECT leg, partner, version, counterparty, counterparty_version, rate, points_before, billed_before, points, amount
+FROM settlement.line WHERE run_id = $1 AND ($2::text IS NULL OR (partner = $2 AND leg <> 'margin'))
+ORDER BY leg, partner, version, counterparty, counterparty_version;
+
+-- pool_before: what the runs before a window left in the pool, by the nets that were recorded
+SELECT coalesce(sum(n.receives - n.pays), 0)::bigint
+FROM settlement.run r JOIN settlement.net n USING (run_id)
+WHERE r.programme_id = $1 AND r.window_no < $2 AND r.state NOT IN ('ABORTED', 'SUPERSEDED') AND n.party = 'pool';
+
+-- outstanding: each issuer's points in the lots at a window's end: those of now, less what later windows moved
+-- One statement, so one snapshot: a lot and its movements change in one transaction, on one shard, and are seen
+-- together. The log is not asked.
+SELECT p.code AS partner, s.issuer_version AS version, sum(s.points)::bigint AS points
+FROM (
+    SELECT l.issuer_id, l.issuer_version, l.remaining AS points
+    FROM ledger.lot l JOIN ledger.account a USING (account_id)
+    WHERE a.programme_id = $1 AND l.remaining > 0
+    UNION ALL
+    SELECT m.issuer_id, m.issuer_version, m.amount * (
+        CASE WHEN m.debit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END
+        - CASE WHEN m.credit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END)
+    FROM ledger.movement m JOIN ledger.account a USING (account_id)
+    WHERE a.programme_id = $1 AND m.window_no > $2
+) s
+JOIN parties.partner p ON p.partner_id = s.issuer_id
+GROUP BY p.code, s.issuer_version
+HAVING sum(s.points) <> 0
+ORDER BY p.code, s.issuer_version;
+
+-- sealed_partners: the brands that a window's seal speaks to
+SELECT p.partner_id, p.code
+FROM audit.seal s JOIN parties.partner p USING (partner_id)
+WHERE s.programme_id = $1 AND s.window_no = $2 AND NOT p.operator
+ORDER BY p.code;
+
+-- add_run: a run, unless the window has one that stands; its maker is who asked for the window's close
+INSERT INTO settlement.run (run_id, programme_id, window_no, version, state, currency, maker_staff_id, submission_id,
+    pool_before, pool_balance, pool_worth, pool_apart, pool_allowed, outstanding_points, explanation)
+SELECT $1, $2, $3,
+    1 + (SELECT count(*) FROM settlement.run r WHERE r.programme_id = $2 AND r.window_no = $3),
+    'CALCULATED', $4, (SELECT m.staff_id FROM settlement.maker m WHERE m.programme_id = $2 AND m.window_no = $3),
+    $5, $6, $7, $8, $9, $10, $11, $12
+ON CONFLICT DO NOTHING RETURNING run_id;
+
+-- add_event: the state that a run came to
+INSERT INTO settlement.run_event (run_id, event_no, state, staff_id)
+SELECT $1, 1 + (SELECT count(*) FROM settlement.run_event e WHERE e.run_id = $1), $2, $3;
+
+-- add_lines: a run's lines
+INSERT INTO settlement.line (run_id, leg, partner, version, counterparty, counterparty_version, debtor, creditor,
+    rate, points_before, billed_before, points, amount)
+SELECT $1, l.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::integer[], $7::text[], $8::text[],
+    $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]) AS l;
+
+-- add_nets: a run's nets
+INSERT INTO settlement.net (run_id, party, pays, receives)
+SELECT $1, n.* FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS n;
+
+-- add_statements: a run's statements, with what opens the run leaf's commitments
+INSERT INTO settlement.statement (run_id, partner_id, content, sha256, salt, root_index, root_size, root_proof)
+SELECT $1, s.partner_id, s.content, sha256(s.content), s.salt, s.root_index, $2, s.root_proof
+FROM unnest($3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[])
+    AS s (partner_id, content, salt, root_index, root_proof);
+
+-- lock_run: a run, for whoever moves it
+SELECT r.run_id, r.programme_id, r.window_no, r.state, r.maker_staff_id
+FROM settlement.run r WHERE r.run_id = $1 FOR UPDATE;
+
+-- move_run: bring a run to a state that may follow its own
+UPDATE settlement.run r SET state = $2
+FROM settlement.run_transition t
+WHERE r.run_id = $1 AND t.state = r.state AND t.following = $2
+RETURNING r.run_id;
+
+-- add_maker: who asked that a window be closed and settled
+INSERT INTO settlement.maker (programme_id, window_no, staff_id, asked_at) VALUES ($1, $2, $3, $4);
+
+-- add_approval: a person's yes to a run
+INSERT INTO settlement.approval (run_id, staff_id, maker_staff_id, decision, decided_at)
+SELECT r.run_id, $2, r.maker_staff_id, 'approved', $3 FROM settlement.run r WHERE r.run_id = $1;
+
+-- has_approved: whether a person has approved a run
+SELECT EXISTS (SELECT FROM settlement.approval WHERE run_id = $1 AND staff_id = $2);
+
+-- raise_alert: why a window's run could not be made; the same reason again is only noted as tried
+INSERT INTO settlement.alert AS a (alert_id, programme_id, window_no, code, explanation, raised_at, tried_at)
+VALUES ($1, $2, $3, $4, $5, $6, $6)
+ON CONFLICT (programme_id, window_no) WHERE cleared_at IS NULL DO UPDATE SET tried_at = excluded.tried_at;
+
+-- clear_alerts: what stood against a window's run no longer does, or something else does
+UPDATE settlement.alert SET cleared_at = $3
+WHERE programme_id = $1 AND window_no = $2 AND cleared_at IS NULL AND explanation IS DISTINCT FROM $4;
+
+-- windows_due: of each programme the first sealed window without a run, unless one was tried and stopped since
+SELECT d.programme_id, d.window_no
+FROM (
+    SELECT DISTINCT ON (w.programme_id) w.programme_id, w.window_no
+    FROM ledger.settlement_window w
+    WHERE w.state = 'SEALED' AND NOT EXISTS (
+        SELECT FROM settlement.run r
+        WHERE r.programme_id = w.programme_id AND r.window_no = w.window_no
+            AND r.state NOT IN ('ABORTED', 'SUPERSEDED'))
+    ORDER BY w.programme_id, w.window_no
+) d
+WHERE NOT EXISTS (
+    SELECT FROM settlement.alert a
+    WHERE a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
+        AND a.tried_at > $1)
+ORDER BY d.programme_id;
+
+-- unsettled_windows: a programme's windows that were flipped and have no published run, the oldest first
+SELECT w.window_no, w.state, r.run_id, r.state AS run_state
+FROM ledger.settlement_window w
+LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
+    AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
+WHERE w.programme_id = $1 AND w.state <> 'OPEN' AND (r.run_id IS NULL OR r.state = 'CALCULATED')
+ORDER BY w.window_no;
+
+-- runs_to_publish: runs that are not published yet, the oldest first
+SELECT run_id FROM settlement.run WHERE state = 'CALCULATED' ORDER BY calculated_at, run_id;
+
+-- unpublished_statement: one statement of a run that has no bundle yet
+SELECT r.programme_id, pr.code AS programme, r.window_no, r.submission_id, s.partner_id, pa.code AS partner, s.content,
+    s.salt, s.root_index, s.root_size, s.root_proof
+FROM settlement.statement s
+JOIN settlement.run r USING (run_id)
+JOIN parties.programme pr USING (programme_id)
+JOIN parties.partner pa ON pa.partner_id = s.partner_id
+WHERE s.run_id = $1
+    AND NOT EXISTS (SELECT FROM settlement.bundle b WHERE b.run_id = s.run_id AND b.partner_id = s.partner_id)
+ORDER BY pa.code LIMIT 1;
+
+-- leaf_signed: whether a run's leaf is under the signed checkpoint
+SELECT EXISTS (
+    SELECT FROM settlement.run r JOIN audit.submission s USING (submission_id), audit.log l
+    WHERE r.run_id = $1 AND s.leaf_index < l.signed_size);
+
+-- add_bundle: a partner's bundle, unless it was archived before
+INSERT INTO settlement.bundle (run_id, partner_id, size_bytes, sha256) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING run_id;
+
+-- add_bundle_part: one piece of a bundle
+INSERT INTO settlement.bundle_part (run_id, partner_id, part_no, content) VALUES ($1, $2, $3, $4);
+
+-- windows: a programme's windows with their runs and what stands against one, the newest first
+SELECT w.programme_id, w.window_no, w.business_date, w.state, w.opened_at, w.flipped_at, w.closed_at, r.run_id,
+    r.state AS run_state, a.code AS alert, a.explanation
+FROM ledger.settlement_window w
+LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
+    AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
+LEFT JOIN settlement.alert a ON a.programme_id = w.programme_id AND a.window_no = w.window_no
+    AND a.cleared_at IS NULL
+WHERE w.programme_id = $1 AND ($2::bigint IS NULL OR w.window_no < $2)
+ORDER BY w.window_no DESC LIMIT $3;
+
+-- runs: a programme's runs, the newest window first, after one of them
+SELECT r.*, w.business_date, p.code AS programme
+FROM settlement.run r
+JOIN ledger.settlement_window w USING (programme_id, window_no)
+JOIN parties.programme p USING (programme_id)
+WHERE r.programme_id = $1
+    AND ($2::bigint IS NULL OR (r.window_no, r.version) < (
+        SELECT c.window_no, c.version FROM settlement.run c WHERE c.run_id = $2))
+ORDER BY r.window_no DESC, r.version DESC LIMIT $3;
+
+-- run: one run
+SELECT r.*, w.business_date, p.code AS programme
+FROM settlement.run r
+JOIN ledger.settlement_window w USING (programme_id, window_no)
+JOIN parties.programme p USING (programme_id)
+WHERE r.run_id = $1;
+
+-- run_parties: the nets of a run with each brand's statement, brands by their code and then the houses
+SELECT n.party, n.pays, n.receives, p.partner_id, p.brand, s.content, s.sha256
+FROM settlement.run r
+JOIN settlement.net n USING (run_id)
+LEFT JOIN parties.partner p ON p.programme_id = r.programme_id AND p.code = n.party AND NOT p.operator
+LEFT JOIN settlement.statement s ON s.run_id = r.run_id AND s.partner_id = p.partner_id
+WHERE r.run_id = $1
+ORDER BY p.partner_id IS NULL, n.party;
+
+-- approvals: who approved a run
+SELECT staff_id, decision, decided_at FROM settlement.approval WHERE run_id = $1 ORDER BY decided_at, staff_id;
+
+-- published_statement: a partner's statement of a window, or of the last window that was published
+SELECT r.run_id, r.window_no, r.state, pa.partner_id, pa.code AS partner, s.content, s.sha256, b.size_bytes,
+    b.sha256 AS bundle_sha256
+FROM settlement.statement s
+JOIN settlement.run r USING (run_id)
+JOIN settlement.bundle b USING (run_id, partner_id)
+JOIN parties.partner pa ON pa.partner_id = s.partner_id
+WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR r.window_no = $2)
+    AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY r.window_no DESC LIMIT 1;
+
+-- bundle_part: one piece of a bundle
+SELECT content FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2 AND part_no = $3;
+
+-- partner_window: a partner's programme, its open window, and the last run that stands
+SELECT pa.code AS partner, pr.programme_id, pr.code AS programme, pr.settlement_currency, w.window_no, w.business_date,
+    r.run_id, r.window_no AS run_window
+FROM parties.partner pa
+JOIN parties.programme pr USING (programme_id)
+JOIN ledger.settlement_window w ON w.programme_id = pr.programme_id AND w.state = 'OPEN'
+LEFT JOIN LATERAL (
+    SELECT s.run_id, s.window_no FROM settlement.run s
+    WHERE s.programme_id = pr.programme_id AND s.state NOT IN ('ABORTED', 'SUPERSEDED')
+    ORDER BY s.window_no DESC LIMIT 1
+) r ON true
+WHERE pa.partner_id = $1;
+
+-- partner_positions: a partner's points by window, effect, version and counterparty, of the windows after one
+SELECT o.window_no, o.effect, o.version, c.code AS counterparty, o.counterparty_version,
+    sum(o.points)::bigint AS points, count(*) AS entries
+FROM audit.opening o LEFT JOIN parties.partner c ON c.partner_id = o.counterparty_id
+WHERE o.partner_id = $1 AND o.window_no > $2
+GROUP BY o.window_no, o.effect, o.version, c.code, o.counterparty_version
+ORDER BY o.window_no;
+
+-- programmes: programmes by code, one or all, with their time
+SELECT programme_id, code, name, time_zone, clock_at FROM parties.programme
+WHERE $1::text IS NULL OR code = $1 ORDER BY code;
