@@ -6,6 +6,7 @@ from pathlib import Path
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
+from koinon.members.pages import add_pages
 from koinon.members.web import router
 
 
@@ -13,8 +14,9 @@ class Members(Context):
     """Persons and their consents, plugged into the application."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the routes."""
+        """Add the routes and the pages."""
         app_config.route_handlers.append(router)
+        add_pages(app_config)
         return app_config
 
     def functions(self) -> Sequence[Path]:

@@ -101,7 +101,7 @@ async def read_member(request: Asking, member: FromPath[str]) -> Member:
 )
 async def read_wallet(request: Asking) -> Wallet:
     """Read the balance pooled over all brands: by brand, by expiry, held for a till, and on its way."""
-    programme_id, member_id, account_id = _me(request)
+    programme_id, member_id, account_id = of_member(request.user)
     async with pool().acquire() as connection:
         return await reading.read_wallet(
             connection,
@@ -123,8 +123,8 @@ async def read_history(
     request: Asking, limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
 ) -> Page[Event]:
     """Read what happened to one's points and why, the newest first."""
-    _, _, account_id = _me(request)
-    after = _cursor("jnl", cursor, account_id)
+    _, _, account_id = of_member(request.user)
+    after = record_of_cursor("jnl", cursor, account_id)
     async with pool().acquire() as connection:
         return await reading.read_history(connection, account_id, after, limit)
 
@@ -139,7 +139,7 @@ async def read_history(
 )
 async def issue_pay_code(request: Asking) -> Response[bytes]:
     """Get a code that shows a till, once and within a minute, that one is there."""
-    _, member_id, _ = _me(request)
+    _, member_id, _ = of_member(request.user)
     secret = request.app.state.runtime.keys.secret
 
     async def issue(_: Connection) -> PayCode:
@@ -159,8 +159,8 @@ async def list_consents(
     request: Asking, limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
 ) -> Page[Consent]:
     """List what one consented to, for whom, and until when; the newest first."""
-    _, member_id, _ = _me(request)
-    after = _cursor("con", cursor, member_id)
+    _, member_id, _ = of_member(request.user)
+    after = record_of_cursor("con", cursor, member_id)
     async with pool().acquire() as connection:
         return await operations.consents(connection, member_id, None, after, limit)
 
@@ -175,7 +175,7 @@ async def list_consents(
 )
 async def withdraw_consent(request: Asking, receipt: FromPath[str]) -> Response[bytes]:
     """End a consent as of now; that it was given stays known."""
-    programme_id, member_id, _ = _me(request)
+    programme_id, member_id, _ = of_member(request.user)
     return await once(
         write_of(request, None),
         201,
@@ -185,16 +185,15 @@ async def withdraw_consent(request: Asking, receipt: FromPath[str]) -> Response[
     )
 
 
-def _me(request: Asking) -> tuple[int, int, int]:
+def of_member(caller: Caller) -> tuple[int, int, int]:
     """Return (programme, member, account) of the member who is signed in."""
-    caller = request.user
     assert caller.programme_id is not None  # noqa: S101  # a member's session has all three
-    assert caller.member_id is not None  # noqa: S101
-    assert caller.account_id is not None  # noqa: S101
+    assert caller.member_id is not None  # noqa: S101  # as above
+    assert caller.account_id is not None  # noqa: S101  # as above
     return caller.programme_id, caller.member_id, caller.account_id
 
 
-def _cursor(prefix: str, cursor: str | None, owner_id: int) -> UUID | None:
+def record_of_cursor(prefix: str, cursor: str | None, owner_id: int) -> UUID | None:
     """Return the record that a cursor names, which is the caller's own; raises InvalidInput."""
     if cursor is None:
         return None

@@ -1,0 +1,97 @@
+"""The member's pages: the wallet, its history, and the pay code."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import segno
+from litestar import Response, Router, get
+from litestar.config.app import AppConfig
+from litestar.params import FromQuery
+
+from koinon.clock import machine_now
+from koinon.database import pool
+from koinon.members import pay_codes, reading
+from koinon.members.model import BrandBalance, Wallet
+from koinon.members.pending import pending_sources
+from koinon.members.web import of_member, record_of_cursor
+from koinon.web.cursors import PageCursor
+from koinon.web.pages.rendering import page
+from koinon.web.pages.shells import PageRequest, Panel, signed_in
+
+TEMPLATES = Path(__file__).with_name("templates")
+EVENTS_AT_HOME = 5
+EVENTS = 25
+QR_BORDER_MODULES = 4
+"""The light zone that ISO/IEC 18004 wants around a code."""
+
+
+async def load_wallet(request: PageRequest) -> dict[str, Any]:
+    """Return the wallet, and its brands with the largest part first, as the picture shows them."""
+    wallet = await _wallet(request)
+    return {"wallet": wallet, "brands": sorted(wallet.brands, key=_largest_first)}
+
+
+async def load_latest(request: PageRequest) -> dict[str, Any]:
+    """Return the last few things that happened."""
+    _, _, account_id = of_member(request.user)
+    async with pool().acquire() as connection:
+        return {"events": await reading.read_history(connection, account_id, None, EVENTS_AT_HOME)}
+
+
+@get("/me/history", guards=[signed_in("member", "me:read")], include_in_schema=False)
+async def history(request: PageRequest, cursor: FromQuery[PageCursor] = None) -> Response[str]:
+    """Show what happened to the member's points and why, the newest first."""
+    _, _, account_id = of_member(request.user)
+    after = record_of_cursor("jnl", cursor, account_id)
+    async with pool().acquire() as connection:
+        events = await reading.read_history(connection, account_id, after, EVENTS)
+    return await page(request, "member", "members/history.html", events=events, first=cursor is None)
+
+
+@get("/me/pay-code", guards=[signed_in("member", "me:read", "me:write")], include_in_schema=False)
+async def pay_code(request: PageRequest) -> Response[str]:
+    """Show a new pay code, as a picture for the till's reader and as text; asking again shows another one."""
+    _, member_id, _ = of_member(request.user)
+    secret = request.app.state.runtime.keys.secret
+    issued = pay_codes.issue(member_id, secret, machine_now(), os.urandom(pay_codes.NONCE_BYTES))
+    picture = segno.make(issued.code, error="m", micro=False).svg_data_uri(
+        border=QR_BORDER_MODULES, dark="#000", light="#fff", scale=8
+    )
+    return await page(
+        request,
+        "member",
+        "members/pay_code.html",
+        code=issued.code,
+        picture=picture,
+        seconds=pay_codes.LIFETIME_SECONDS,
+        wallet=await _wallet(request),
+    )
+
+
+async def _wallet(request: PageRequest) -> Wallet:
+    programme_id, member_id, account_id = of_member(request.user)
+    sources = pending_sources(request.app.state)
+    async with pool().acquire() as connection:
+        return await reading.read_wallet(
+            connection, sources, programme_id=programme_id, account_id=account_id, member_id=member_id
+        )
+
+
+def _largest_first(brand: BrandBalance) -> tuple[int, str]:
+    return -brand.available, brand.brand
+
+
+PANELS = (
+    Panel("member", "navigation", order=10, template="members/navigation.html"),
+    Panel("member", "home", order=10, template="members/wallet.html", load=load_wallet),
+    Panel("member", "home", order=30, template="members/latest.html", load=load_latest),
+)
+
+router = Router("/", route_handlers=[history, pay_code])
+
+
+def add_pages(app_config: AppConfig) -> None:
+    """Add the member's pages and panels to the application."""
+    app_config.state["shells"].add("members", TEMPLATES, PANELS)
+    app_config.route_handlers.append(router)
