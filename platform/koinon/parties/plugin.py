@@ -3,6 +3,7 @@
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
+from koinon.parties.staff_web import router as staff_router
 from koinon.parties.web import router
 
 
@@ -11,5 +12,5 @@ class Parties(Context):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes."""
-        app_config.route_handlers.append(router)
+        app_config.route_handlers.extend([router, staff_router])
         return app_config
