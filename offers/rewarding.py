@@ -18,7 +18,7 @@ from koinon.runtime import Runtime
 from offers.budgets import Share, grow_shares, set_shares, standing_shares
 from offers.decisions import Decision, Limit, Seen, limited, receipt_bytes
 from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
-from offers.model import DEFAULT_STACK_GROUP
+from offers.model import DEFAULT_STACK_GROUP, OfferVersion
 from offers.rewards import Contender, Reward, contender, reward
 
 statements = beside(__file__)
@@ -48,15 +48,14 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, kw_only=True):
     """A purchase on its way to being settled: contenders, what budgets grant them, the choice, and what was posted.
 
-    By offer: `partners` fund, `groups` stack, `budgeted` versions have a budget, `shares` are what the purchase had of
-    budgets when this began, `granted` what their winners may have now, `standing` is what stands in the ledger.
+    By offer: `partners` fund, `versions` are decided, `shares` are what the purchase had of budgets when this began,
+    `granted` what budgets' winners may have now, `standing` is what stands in the ledger.
     """
 
     evidence: Evidence
     contenders: list[Contender]
     partners: dict[int, int]
-    groups: dict[int, str]
-    budgeted: set[int]
+    versions: dict[int, OfferVersion]
     chosen: Reward
     shares: dict[int, int] = {}
     granted: dict[int, int] = {}
@@ -67,6 +66,15 @@ class Plan(msgspec.Struct, kw_only=True):
     def winners(self) -> dict[int, Contender]:
         """What the purchase earns, by offer."""
         return {each.offer_id: each for each in self.chosen.winners}
+
+    @property
+    def budgeted(self) -> set[int]:
+        """The offers that pay from a budget."""
+        return {offer_id for offer_id, version in self.versions.items() if version.budget_points is not None}
+
+    def group(self, offer_id: int) -> str:
+        """Return the stack group of an offer."""
+        return self.versions[offer_id].stack_group if offer_id in self.versions else DEFAULT_STACK_GROUP
 
     def target(self, offer_id: int) -> int:
         """Return the points of an offer that should stand in the ledger."""
@@ -134,8 +142,7 @@ def _plan(evidence: Evidence, contracts: Contracts) -> Plan:
         evidence=evidence,
         contenders=contenders,
         partners=partners,
-        groups={version.offer_id: version.stack_group for version, _, _ in evidence.offers},
-        budgeted={version.offer_id for version, _, _ in evidence.offers if version.budget_points is not None},
+        versions={version.offer_id: version for version, _, _ in evidence.offers},
         chosen=reward(contenders),
         standing={offer_id: posted.posted_points for offer_id, posted in evidence.rewards.items()},
     )
@@ -265,14 +272,14 @@ def _given(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
     losers = [(offer_id, points) for offer_id, points in plan.standing.items() if offer_id not in plan.winners]
     short: dict[str, int] = {}
     for offer_id, points in [*losers, *plan.evidence.carried.items()]:
-        group = plan.groups.get(offer_id, DEFAULT_STACK_GROUP)
-        short[group] = short.get(group, 0) + points
+        short[plan.group(offer_id)] = short.get(plan.group(offer_id), 0) + points
     postings: list[Posting] = []
     for offer_id, winner in sorted(plan.winners.items()):
         points = winner.confirmed_points - plan.standing.get(offer_id, 0) - short.get(winner.stack_group, 0)
         if points > 0:
             version, expires_on = _terms(plan, offer_id, contracts)
-            common = _common(plan, offer_id, "earn", points)
+            reason = plan.versions[offer_id].name if offer_id in plan.versions else None
+            common = _common(plan, offer_id, "earn", points) | {"reason": reason}
             postings.append((place, offer_id, Earn(version=version, points=points, expires_on=expires_on, **common)))
     return postings
 
@@ -301,7 +308,6 @@ def _common(plan: Plan, offer_id: int, kind: str, points: int) -> dict[str, Any]
         "place_id": evidence.place_id,
         "partner_id": plan.partners[offer_id],
         "purchase_id": evidence.key[1],
-        "reason": "purchase",
     }
 
 
