@@ -24,6 +24,7 @@ from koinon.places.plugin import Places
 from koinon.runtime import Runtime
 from koinon.settings import Settings, from_environment
 from koinon.web.errors import EXCEPTION_HANDLERS
+from koinon.web.pages.plugin import Pages
 from koinon.web.plugin import Web
 from offers.plugin import Offers
 from partners.plugin import Partners
@@ -36,6 +37,7 @@ def contexts() -> list[Context]:
     """Return every context, in the order in which their database functions are created."""
     return [
         Web(),
+        Pages(),
         Identity(),
         Parties(),
         Places(),

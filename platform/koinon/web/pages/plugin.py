@@ -1,0 +1,29 @@
+"""What the pages' shells add to the application; it stands before every context that puts something into them."""
+
+from litestar.config.app import AppConfig
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template.config import TemplateConfig
+
+from koinon.context import Context
+from koinon.web.pages import homes, sign_in
+from koinon.web.pages.assets import asset, static_file
+from koinon.web.pages.charts import columns, ring
+from koinon.web.pages.errors import pages_for_people
+from koinon.web.pages.formats import DIRECTION, LANGUAGE
+from koinon.web.pages.headers import page_headers
+from koinon.web.pages.shells import Shells
+
+
+class Pages(Context):
+    """The shells, sign-in, errors as pages, and the headers of all of them, plugged into the application."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Open the shells for the contexts' panels."""
+        shells = Shells()
+        shells.templates.globals.update(asset=asset, language=LANGUAGE, direction=DIRECTION, ring=ring, columns=columns)
+        app_config.state["shells"] = shells
+        app_config.template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(shells.templates))
+        app_config.exception_handlers = pages_for_people(app_config.exception_handlers)
+        app_config.before_send.append(page_headers(secure=app_config.state["runtime"].settings.secure_cookies))
+        app_config.route_handlers.extend([homes.router, sign_in.router, static_file])
+        return app_config

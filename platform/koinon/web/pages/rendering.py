@@ -1,0 +1,102 @@
+"""Makes pages: a template inside its shell's frame."""
+
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.enums import MediaType
+from litestar.response import Redirect
+from markupsafe import Markup
+
+from koinon.database import Connection, pool
+from koinon.identity.guards import page_token
+from koinon.identity.model import Caller
+from koinon.identity.operations import staff_name
+from koinon.parties.partners import partner
+from koinon.parties.programmes import Programme, programme
+from koinon.web.pages.shells import PageRequest, Panel, ShellName, Shells, home_of
+
+NOTICE = "done"
+"""The query's name for what a form did, which the page after it says."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose pages they are: the programme (the operator's staff have none), the brand, and the person of staff."""
+
+    shell: ShellName
+    home: str
+    programme: Programme | None
+    brand: str | None
+    person: str | None
+
+
+async def page(
+    request: PageRequest, shell: ShellName, template: str, *, status_code: int = 200, **context: Any
+) -> Response[str]:
+    """Return a page: `template` extends `pages/shell.html` and gets the frame, `csrf`, and `context`."""
+    frame = await frame_of(request.user, shell)
+    common = {"frame": frame, "csrf": page_token(request), "path": request.url.path}
+    navigation = await rendered(request, shelled(request, shell, "navigation"), common)
+    done = request.query_params.get(NOTICE, "")
+    text = template_text(
+        request, template, **common, navigation=navigation, done=done if done.isidentifier() else "", **context
+    )
+    return html(text, status_code)
+
+
+async def home(request: PageRequest, shell: ShellName) -> Response[str]:
+    """Return a shell's first page: the panels of its slot `home`."""
+    frame = await frame_of(request.user, shell)
+    common = {"frame": frame, "csrf": page_token(request), "path": request.url.path}
+    panels = await rendered(request, shelled(request, shell, "home"), common)
+    return await page(request, shell, "pages/home.html", panels=panels)
+
+
+def shelled(request: PageRequest, shell: ShellName, slot: Any) -> list[Panel]:
+    """Return the panels of a shell's slot that the caller sees."""
+    return shells_of(request).panels(shell, slot, request.user.scopes)
+
+
+async def rendered(request: PageRequest, panels: list[Panel], common: dict[str, Any]) -> list[Markup]:
+    """Return each panel's text, one after the other: they share a pool that is not theirs alone."""
+    return [
+        Markup(template_text(request, panel.template, **common, **await panel.load(request)))  # noqa: S704  # escaped by its template
+        for panel in panels
+    ]
+
+
+def shells_of(request: Any) -> Shells:
+    """Return the application's shells."""
+    shells: Shells = request.app.state.shells
+    return shells
+
+
+def template_text(request: Any, template: str, **context: Any) -> str:
+    """Return a template's text."""
+    return shells_of(request).templates.get_template(template).render(context)
+
+
+def html(text: str, status_code: int = 200) -> Response[str]:
+    """Return a text as a page."""
+    return Response(text, status_code=status_code, media_type=MediaType.HTML)
+
+
+def see(path: str, done: str | None = None) -> Redirect:
+    """Return the answer of a form: look there now (303); `done` names the sentence that the page says."""
+    return Redirect(path if done is None else f"{path}?{NOTICE}={done}", status_code=303)
+
+
+async def frame_of(caller: Caller, shell: ShellName) -> Frame:
+    """Return whose pages a caller's are."""
+    async with pool().acquire() as connection:
+        return Frame(
+            shell=shell,
+            home=home_of(caller),
+            programme=None if caller.programme_id is None else await programme(connection, caller.programme_id),
+            brand=None if caller.partner_id is None else (await partner(connection, caller.partner_id)).brand,
+            person=await _person(connection, caller),
+        )
+
+
+async def _person(connection: Connection, caller: Caller) -> str | None:
+    return None if caller.staff_id is None else await staff_name(connection, caller.staff_id)
