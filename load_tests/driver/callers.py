@@ -57,7 +57,7 @@ class Machine(Api):
         super().__init__(connection)
         self.client = client
         self._private_key = private_key
-        self._audience = audience
+        self.audience = audience
         self._token = ""
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
@@ -84,7 +84,7 @@ class Machine(Api):
         claims = {
             "iss": self.client,
             "sub": self.client,
-            "aud": self._audience,
+            "aud": self.audience,
             "exp": now + ASSERTION_SECONDS,
             "jti": uuid.uuid4().hex,
         }

@@ -16,7 +16,11 @@ TIMEOUT_SECONDS = 120.0
 JSON = "application/json"
 
 
-class Refusal(Exception):
+class DriveError(Exception):
+    """A drive cannot go on; the message says why and, where somebody can, what to do."""
+
+
+class Refusal(DriveError):
     """The API answered with a problem: `status`, its stable `code`, and the whole `document`."""
 
     def __init__(self, method: str, path: str, status: int, document: Mapping[str, Any]) -> None:

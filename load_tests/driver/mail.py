@@ -12,6 +12,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+from load_tests.driver.connection import DriveError
+
 CODE = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
 CODE_SECONDS = 60
 
@@ -19,7 +21,7 @@ Watcher = Callable[[str, str, str], None]
 """Called with recipient, subject and body of every letter."""
 
 
-class CodeNotArrived(Exception):
+class CodeNotArrived(DriveError):
     """No mail with a code came within CODE_SECONDS: no worker sends it."""
 
 
