@@ -19,7 +19,6 @@ REASONS = {
     "card-check": "This was only a check of your card, not a purchase.",
     "channel-not-in-offer": "The offer does not cover this way of buying.",
     "contract-missing": "The brand was not yet part of the programme at the time of the purchase.",
-    "contract-missing": "The brand could not give points at the time of the purchase.",
     "currency-mismatch": "The purchase was made in another currency than the offer's.",
     "declined": "The payment was declined.",
     "disputed": "The payment was charged back.",
