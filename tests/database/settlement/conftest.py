@@ -1,0 +1,34 @@
+"""A runtime and the three brands of S-1, on a database of the test's own."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from koinon.identity import keys
+from koinon.ledger.operations import Ledger
+from koinon.runtime import Runtime
+from koinon.settings import Settings
+from tests.database.settlement.coalition import S1, Coalition
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    """Give a runtime with keys of its own."""
+    settings = Settings(folder=tmp_path)
+    keys.create(settings.keys_folder)
+    return Runtime(settings=settings, keys=keys.load(settings.keys_folder), ledger=Ledger())
+
+
+@pytest.fixture
+async def bare(database: asyncpg.Pool, runtime: Runtime) -> Coalition:
+    """Give a programme without brands."""
+    return await Coalition(runtime).found()
+
+
+@pytest.fixture
+async def coalition(bare: Coalition) -> Coalition:
+    """Give the three brands of S-1, each with the same contract."""
+    for code in ("brand-a", "brand-b", "brand-c"):
+        await bare.brand(code, **S1)
+    return bare

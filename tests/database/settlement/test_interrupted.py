@@ -1,0 +1,171 @@
+"""Runs that are stopped, interrupted, or made twice: an alert or nothing, then the same as if nothing had happened."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from koinon.database import pool
+from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
+from settlement.operations import BooksDoNotFit, PoolDoesNotHold, calculate_run
+from settlement.publishing import publish_part
+from tests.database.settlement.coalition import S1, Coalition, nets, recorded, states
+
+A, B, C = "brand-a", "brand-b", "brand-c"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("remaining = remaining - 1", "1000 points are outstanding by the lines, 999 by the lots"),
+        ("issuer_version = 9", "brand-c has no contract version 9"),
+    ],
+)
+async def test_a_changed_lot_stops_the_run(coalition: Coalition, database_url: str, change: str, reason: str) -> None:
+    """The lots disagree with the log: no run, an alert that says why, once; put right, the run is made and it goes."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    before = await recorded()
+    owner = await asyncpg.connect(database_url)
+    lots = await owner.fetch("SELECT lot_id, remaining, issuer_version FROM ledger.lot WHERE remaining > 0")
+    await owner.execute(f"UPDATE ledger.lot SET {change} WHERE remaining > 0")  # noqa: S608  # a change of ours
+
+    for _ in range(2):
+        with pytest.raises((PoolDoesNotHold, BooksDoNotFit), match=reason):
+            await calculate_run(coalition.programme_id, 1)
+        await coalition.finish()
+
+    assert await recorded() == before
+    (alert,) = await pool().fetch("SELECT * FROM settlement.alert")
+    assert alert["code"] in {"pool-does-not-hold", "books-do-not-fit"}
+    assert reason in alert["explanation"]
+    assert alert["cleared_at"] is None
+    assert alert["tried_at"] > alert["raised_at"]
+
+    await owner.execute(
+        "UPDATE ledger.lot SET remaining = $2, issuer_version = $3 WHERE lot_id = $1",
+        lots[0]["lot_id"], lots[0]["remaining"], lots[0]["issuer_version"],
+    )  # fmt: skip
+    await owner.close()
+    await calculate_run(coalition.programme_id, 1)
+    await coalition.finish()
+    assert await states() == ["CALCULATED", "PUBLISHED"]
+    assert await pool().fetchval("SELECT cleared_at IS NOT NULL FROM settlement.alert")
+
+
+async def test_another_reason_is_another_alert(coalition: Coalition, database_url: str) -> None:
+    """An alert whose reason changed is cleared, and the new reason stands."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    owner = await asyncpg.connect(database_url)
+    for _ in range(2):
+        await owner.execute("UPDATE ledger.lot SET remaining = remaining - 1 WHERE remaining > 0")
+        with pytest.raises(PoolDoesNotHold):
+            await calculate_run(coalition.programme_id, 1)
+    await owner.close()
+
+    rows = await pool().fetch("SELECT explanation, cleared_at IS NULL AS stands FROM settlement.alert ORDER BY 2, 1")
+    assert [(row["explanation"].rpartition(", ")[2], row["stands"]) for row in rows] == [
+        ("999 by the lots.", False),
+        ("998 by the lots.", True),
+    ]
+
+
+async def test_windows_are_calculated_in_order_and_sealed(coalition: Coalition) -> None:
+    """A window that is open, unknown, or whose predecessor has no run is refused, and nothing is recorded."""
+    await coalition.s1_day()
+    with pytest.raises(WindowNotSealed):
+        await calculate_run(coalition.programme_id, 1)
+    with pytest.raises(UnknownWindow):
+        await calculate_run(coalition.programme_id, 3)
+    await coalition.close()
+    await coalition.close()
+    await coalition.seal()
+    before = await recorded()
+
+    with pytest.raises(WindowOutOfOrder):
+        await calculate_run(coalition.programme_id, 2)
+
+    assert await recorded() == before
+    await coalition.finish()
+    assert await pool().fetchval("SELECT array_agg(window_no ORDER BY calculated_at) FROM settlement.run") == [1, 2]
+
+
+async def test_a_crash_while_recording_leaves_nothing(coalition: Coalition, database_url: str) -> None:
+    """A run whose recording fails half way is not there at all; the same call again records it."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    before = await recorded()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("REVOKE INSERT ON settlement.statement FROM koinon_app")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await calculate_run(coalition.programme_id, 1)
+    assert await recorded() == before
+    await owner.execute("GRANT INSERT ON settlement.statement TO koinon_app")
+    await owner.close()
+
+    await coalition.finish()
+
+    assert await nets() == {A: -10_000, B: 5_100, C: 1_950, "operator": 2_100, "pool": 850}
+    assert await pool().fetchval("SELECT count(*) FROM audit.submission") == 1
+
+
+async def test_a_crash_between_bundles_is_resumed(coalition: Coalition) -> None:
+    """Publishing goes on where it was cut off: what was archived stays as it is, and no run is published half."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    run_id = await calculate_run(coalition.programme_id, 1)
+    assert not await publish_part(coalition.runtime, run_id), "the log has not signed the run's leaf"
+    await coalition.seal()
+    assert await publish_part(coalition.runtime, run_id)
+    (first,) = await pool().fetch("SELECT * FROM settlement.bundle")
+    assert await states() == ["CALCULATED"]
+    await coalition.earn(A, 1)  # the log grows, and is signed anew
+    await coalition.finish()
+    await coalition.finish()
+
+    assert await states() == ["CALCULATED", "PUBLISHED"]
+    bundles = await pool().fetch("SELECT * FROM settlement.bundle")
+    assert len(bundles) == 3
+    assert first in bundles
+    assert await calculate_run(coalition.programme_id, 1) == run_id
+
+
+async def test_two_workers_make_one_run(coalition: Coalition) -> None:
+    """Calculated and published by several workers at once, a window has one run, one leaf, a bundle each."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    made = await asyncio.gather(*(calculate_run(coalition.programme_id, 1) for _ in range(4)))
+    await coalition.seal()
+    while any(await asyncio.gather(*(publish_part(coalition.runtime, made[0]) for _ in range(3)))):
+        pass
+
+    assert len(set(made)) == 1
+    assert await pool().fetchval("SELECT count(*) FROM audit.submission") == 1
+    assert await pool().fetchval("SELECT count(*) FROM settlement.bundle") == 3
+    assert await states() == ["CALCULATED", "PUBLISHED"]
+
+
+async def test_a_stopped_programme_does_not_stop_another(coalition: Coalition, database_url: str) -> None:
+    """While one programme's pool does not hold, the other's window is settled."""
+    other = await Coalition(coalition.runtime).found("other", "EUR")
+    await other.brand("shop-a", **S1)
+    await other.earn("shop-a", 100)
+    await coalition.s1_day()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        "UPDATE ledger.lot SET remaining = remaining - 1 WHERE remaining > 1 AND account_id = $1", coalition.account_id
+    )
+    await owner.close()
+    await coalition.close()
+    await other.close()
+    await coalition.finish()
+
+    rows = await pool().fetch("SELECT programme_id FROM settlement.run")
+    assert [row["programme_id"] for row in rows] == [other.programme_id]
+    assert await pool().fetchval("SELECT programme_id FROM settlement.alert") == coalition.programme_id
