@@ -22,6 +22,10 @@ UNIT = "points"
 OPERATOR = "operator"
 EXPIRY_MONTHS_MAXIMUM = 1200
 
+# What a zone database holds beside its zones: the machine's own setting, and copies that count leap seconds.
+MACHINE_ZONES = frozenset({"localtime", "posixrules", "Factory"})
+MACHINE_ZONE_FOLDERS = ("posix/", "right/")
+
 
 class ProgrammeCodeTaken(Conflict):
     """Another programme of this installation has the code."""
@@ -169,7 +173,7 @@ def check_currency(pointer: str, currency: str) -> None:
 
 def check_time_zone(pointer: str, name: str) -> None:
     """Raise UnknownTimeZone, naming the field, for what is no IANA name."""
-    if not known_zone(name):
+    if name in MACHINE_ZONES or name.startswith(MACHINE_ZONE_FOLDERS) or not known_zone(name):
         raise UnknownTimeZone(errors=[field_error(pointer, UnknownTimeZone.title, UnknownTimeZone.code)])
 
 

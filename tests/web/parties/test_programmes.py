@@ -93,6 +93,8 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"time_zone": "../../etc/passwd"}, "/time_zone"),
     ({"time_zone": "a\u0000b"}, "/time_zone"),
     ({"time_zone": ""}, "/time_zone"),
+    ({"time_zone": "localtime"}, "/time_zone"),
+    ({"time_zone": "right/Europe/Helsinki"}, "/time_zone"),
     ({"settlement_currency": "XXX"}, "/settlement_currency"),
     ({"settlement_currency": "eur"}, "/settlement_currency"),
     ({"face_value_per_point": "0"}, "/face_value_per_point"),
