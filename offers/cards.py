@@ -10,6 +10,7 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_now
 from koinon.database import Connection, beside, pool
+from koinon.fields import Token
 from koinon.problems import Conflict, NotFound, invalid_field
 from offers.reading import looks_like_card_number
 
@@ -42,8 +43,8 @@ class UnknownCard(NotFound):
 class CardAssertion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A source asserts that a token that it made is a member's."""
 
-    member: str
-    token: Annotated[str, Meta(min_length=1, max_length=64)]
+    member: Annotated[str, Meta(max_length=64)]
+    token: Token
     par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}\Z")] | None = None
     last4: Annotated[str, Meta(pattern=r"^[0-9]{4}\Z")] | None = None
     network: NetworkName | None = None

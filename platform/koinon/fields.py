@@ -29,6 +29,13 @@ Locale = Annotated[
 Label = Annotated[
     str, Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$(?!\n)", description="1 to 40 of a-z, 0-9 and hyphens, a letter first.")
 ]
+Token = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)",
+        description="What stands for a card at its source: 1 to 64 characters, never a card number.",
+    ),
+]
 Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset (RFC 3339).")]
 
 FIRST_YEAR = 2000

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from koinon.database import pool
+from koinon.fields import Line, Token
 from koinon.ledger.operations import statements
 from koinon.problems import NotAllowed, Refused
 
@@ -35,20 +37,20 @@ class AttestedCapReached(Refused):
 class CardShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The card just presented: the source that made the token, and the token."""
 
-    source: str
-    token: str
+    source: Annotated[str, Meta(max_length=64)]
+    token: Token
 
 
 class StaffWord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The member of staff who attests, as the partner names them; capped by brand and day, at the brand's risk."""
 
-    name: str
+    name: Line
 
 
 class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Exactly one of: the member's pay code, the card just presented, the word of a member of staff."""
 
-    pay_code: str | None = None
+    pay_code: Annotated[str, Meta(max_length=100)] | None = None
     card: CardShown | None = None
     staff: StaffWord | None = None
 

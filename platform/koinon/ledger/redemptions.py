@@ -3,11 +3,12 @@
 import math
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
 from koinon import ids
 from koinon.clock import business_date, machine_now
@@ -63,12 +64,12 @@ class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """A till asks to reserve points, or as many as an amount is worth at the programme's face value."""
 
     proof: Proof | None = None
-    member: str | None = None
-    points: int | None = None
-    amount_minor: int | None = None
-    currency: str | None = None
-    place: str | None = None
-    receipt: str | None = None
+    member: Annotated[str, Meta(max_length=64)] | None = None
+    points: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
+    amount_minor: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
+    currency: Annotated[str, Meta(max_length=3, examples=["EUR"])] | None = None
+    place: Annotated[str, Meta(max_length=64)] | None = None
+    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")] | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,16 +209,12 @@ def _check(facts: asyncpg.Record, asked: NewRedemption, place_id: int | None) ->
     if (asked.points is None) == (asked.amount_minor is None):
         raise invalid_field("/points", "give either points or amount_minor with currency")
     if asked.amount_minor is not None:
-        if not 0 < asked.amount_minor <= POINTS_MAXIMUM:
-            raise invalid_field("/amount_minor", "must be a positive whole number of minor units")
         if asked.currency != facts["settlement_currency"]:
             raise CurrencyMismatch(currency=asked.currency, programme_currency=facts["settlement_currency"])
         face_value = Fraction(facts["face_value_num"], facts["face_value_den"])
         # Rounded up: the till is never given more money's worth than points were burnt for.
         return math.ceil(asked.amount_minor / face_value)
     assert asked.points is not None  # noqa: S101  # one of the two was given
-    if not 0 < asked.points <= POINTS_MAXIMUM:
-        raise invalid_field("/points", "must be a positive whole number")
     return asked.points
 
 
