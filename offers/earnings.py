@@ -6,7 +6,7 @@ written set by set. Each is answered for itself; one that is refused leaves no t
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from msgspec import Meta
 from koinon import ids
 from koinon.database import Connection, beside, transaction
 from koinon.database.gather import Gatherer
+from koinon.fields import FIRST_YEAR, LAST_YEAR, Instant, Token, within_calendar
 from koinon.ids import new_record_id
 from koinon.ledger.operations import ATTEMPTS
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
@@ -28,7 +29,7 @@ from offers.intake import statements as intake_statements
 from offers.model import POINTS_MAX
 from offers.payments import Payment
 from offers.places import known_places
-from offers.rewarding import TILL_STATED, Settled, settle
+from offers.rewarding import Settled, settle
 from offers.rewards import TillSighting, is_same_purchase
 
 statements = beside(__file__, "earnings.sql")
@@ -51,8 +52,8 @@ class Tender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How a purchase was paid by card: the source's token and the authorisation code, so that it is rewarded once."""
 
     source: str
-    token: Annotated[str, Meta(min_length=1, max_length=64)]
-    auth_code: Annotated[str, Meta(min_length=1, max_length=32)]
+    token: Token
+    auth_code: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,32}\Z")]
 
 
 class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -62,8 +63,8 @@ class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     place: str
     amount_minor: Annotated[int, Meta(gt=0, le=10**15)]
     currency: str
-    occurred_at: Annotated[datetime, Meta(tz=True)]
-    receipt: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+\Z")] | None = None
+    occurred_at: Instant
+    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")] | None = None
     points: Annotated[int, Meta(gt=0, le=POINTS_MAX)] | None = None
     tender: Tender | None = None
 
@@ -128,6 +129,8 @@ def read_ids(write: Write, earning: NewEarning) -> Asked:
     assert partner_id is not None, "earnings are reported by partners"  # noqa: S101  # the guard saw to it
     if earning.currency not in EXPONENTS:
         raise invalid_field("/currency", "not a currency of ISO 4217", "unknown-currency")
+    if not within_calendar(earning.occurred_at):
+        raise invalid_field("/occurred_at", f"the year must be {FIRST_YEAR} to {LAST_YEAR}")
     return Asked(
         write=write,
         earning=earning,
@@ -177,7 +180,7 @@ async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Ans
         )
         settled = {each.key: each for each in await settle(connection, purchases)}
         bodies = [
-            msgspec.json.encode(_earning(facts[position], settled[key]))
+            msgspec.json.encode(_earning(facts[position], asked[position].partner_id, settled[key]))
             for position, key in zip(fresh, purchases, strict=True)
         ]
         await connection.execute(
@@ -309,28 +312,22 @@ def _sighting(each: Asked) -> TillSighting:
     )
 
 
-def _earning(facts: asyncpg.Record, settled: Settled) -> Earning:
-    """Return the till's answer; the receipt counts what this call issued in the partner's own name."""
-    own = {winner.offer_id for winner in settled.reward.winners if winner.partner == facts["partner"]}
-    issued = [
-        outcome.answer
-        for offer_id, outcomes in settled.posted.items()
-        if offer_id in own or offer_id == TILL_STATED
-        for outcome in outcomes
-        if outcome.status in {"posted", "replayed"}
-    ]
+def _earning(facts: asyncpg.Record, partner_id: int, settled: Settled) -> Earning:
+    """Return the till's answer; the receipts name what this call moved in the partner's own name."""
+    moved = settled.posted_by(partner_id)
     reasons = {decision.reason for decision in settled.decisions if decision.reason and not decision.confirmed_points}
     return Earning(
         earning=ids.public_record("ern", *settled.key),
         points=settled.points,
         pending_points=settled.pending,
-        balance=issued[-1]["balance"] if issued else None,
+        balance=moved[-1]["balance"] if moved else None,
         reasons=tuple(sorted(reasons)),
-        receipts=tuple(_receipt(facts, settled.key[0], answer) for answer in issued),
+        receipts=tuple(issued_receipt(facts, settled.key[0], answer) for answer in moved),
     )
 
 
-def _receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
+def issued_receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
+    """Return the receipt of points that were issued, or taken back when they are negative."""
     return Receipt(
         effect="issued",
         journal=ids.public_record("jnl", account_id, UUID(answer["journal_id"])),

@@ -54,6 +54,9 @@ UPDATE offers.purchase u SET revision = u.revision + 1
 FROM reversed r WHERE u.account_id = r.account_id AND u.purchase_id = r.purchase_id
 RETURNING u.revision;
 
+-- shortfall: points of a purchase that should have been taken back and were spent
+SELECT coalesce(sum(r.shortfall_points), 0)::bigint FROM offers.reward r WHERE r.account_id = $1 AND r.purchase_id = $2;
+
 -- sighting: a till's earning of a partner
 SELECT s.purchase_id, s.reversed_at, s.stated_points FROM offers.till_sighting s
 WHERE s.account_id = $1 AND s.purchase_id = $2 AND s.partner_id = $3;

@@ -1,18 +1,21 @@
 """Reversals: a till takes an earning back, or undoes a captured redemption; each once, at the versions of then."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
+from msgspec import Meta
 
 from koinon import ids
 from koinon.database import Connection, beside
-from koinon.ledger.model import Outcome, ReverseBurn
+from koinon.fields import Line
+from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
 from koinon.ledger.redemptions import Receipt
 from koinon.problems import invalid_field
 from koinon.web.requests import Write
-from offers.earnings import UnknownEarning
+from offers.earnings import UnknownEarning, issued_receipt
 from offers.intake import lock_lanes
 from offers.rewarding import settle
 
@@ -22,13 +25,13 @@ statements = beside(__file__, "earnings.sql")
 class NewReversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What a till takes back: exactly one of an earning and a captured redemption."""
 
-    earning: str | None = None
-    redemption: str | None = None
-    reason: str | None = None
+    earning: Annotated[str, Meta(max_length=64)] | None = None
+    redemption: Annotated[str, Meta(max_length=64)] | None = None
+    reason: Line | None = None
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken back; `receipts` name what stood in the books in the partner's own name."""
+    """What was taken back in the partner's own name; `receipts` say where it stands in the books."""
 
     reversal: str
     points: int
@@ -52,32 +55,28 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str) -
         account_id, purchase_id = ids.private_record("ern", earning)
     except ValueError:
         raise UnknownEarning from None
-    facts = await connection.fetchrow(statements["partner_facts"], write.caller.partner_id)
+    partner_id = write.caller.partner_id
+    assert partner_id is not None, "reversals are asked for by partners"  # noqa: S101  # the guard saw to it
+    facts = await connection.fetchrow(statements["partner_facts"], partner_id)
     await lock_lanes(connection, [account_id])
-    known = await connection.fetchrow(statements["sighting"], account_id, purchase_id, write.caller.partner_id)
+    known = await connection.fetchrow(statements["sighting"], account_id, purchase_id, partner_id)
     if known is None:
         raise UnknownEarning
     revision = await connection.fetchval(
-        statements["reverse_sighting"], account_id, purchase_id, write.caller.partner_id, facts["now"]
+        statements["reverse_sighting"], account_id, purchase_id, partner_id, facts["now"]
     )
     if revision is None:
         raise AlreadyReversed
     settled = (await settle(connection, [(account_id, purchase_id)]))[0]
-    outcomes = [outcome for each in settled.posted.values() for outcome in each if outcome.status == "posted"]
-    short = await connection.fetchval(
-        "SELECT sum(shortfall_points) FROM offers.reward WHERE account_id = $1 AND purchase_id = $2",
-        account_id,
-        purchase_id,
-    )
+    short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
     if short:
         # A till's reversal is whole or not at all; a refund by card takes what is left.
-        raise PointsAlreadySpent(missing_points=int(short))
-    taken = [outcome.answer for outcome in outcomes if "expires_on" not in outcome.answer]
-    points = sum(answer["points"] for answer in taken)
+        raise PointsAlreadySpent(missing_points=short)
+    moved = settled.posted_by(partner_id)
     return Reversal(
         reversal=ids.public_record("rev", account_id, purchase_id),
-        points=points,
-        receipts=tuple(_receipt(facts, account_id, answer, "issued") for answer in taken),
+        points=-sum(answer["points"] for answer in moved),
+        receipts=tuple(issued_receipt(facts, account_id, answer) for answer in moved),
     )
 
 
@@ -94,7 +93,8 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
         raise UnknownRedemption("only a captured redemption of this partner can be reversed")
     command = ReverseBurn(
         caller="reversals",
-        key=f"{account_id}:{hold_id}:{write.key}",
+        # The till's own key may be as long as a key can be.
+        key=f"{hold_id}:{content_hash(write.caller.name, write.key)}",
         content_hash=write.content_hash,
         account_id=account_id,
         unit_id=facts["unit_id"],
@@ -106,13 +106,13 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
     return Reversal(
         reversal=ids.public_record("rev", account_id, UUID(outcome.answer["journal_id"])),
         points=outcome.answer["points"],
-        receipts=(_receipt(facts, account_id, outcome.answer, "accepted"),),
+        receipts=(_accepted_receipt(facts, account_id, outcome.answer),),
     )
 
 
-def _receipt(facts: Any, account_id: int, answer: dict[str, Any], effect: Any) -> Receipt:
+def _accepted_receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
     return Receipt(
-        effect=effect,
+        effect="accepted",
         journal=ids.public_record("jnl", account_id, UUID(answer["journal_id"])),
         partner=facts["partner"],
         points=str(-answer["points"]),

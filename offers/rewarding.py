@@ -35,14 +35,25 @@ Posting = tuple[int, int, AnyCommand]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a purchase came to: its reward by offer, and what was posted for it just now."""
+    """What a purchase came to: its reward by offer, and what was posted for it just now; `partners` fund the offers."""
 
     key: PurchaseKey
     reward: Reward
     decisions: tuple[Decision, ...]
+    partners: dict[int, int]
     posted: dict[int, list[Outcome]]
     points: int
     pending: int
+
+    def posted_by(self, partner_id: int) -> list[dict[str, Any]]:
+        """Return the ledger's answers to what was just posted in a partner's name; points taken back are negative."""
+        return [
+            outcome.answer if "expires_on" in outcome.answer else outcome.answer | {"points": -outcome.answer["points"]}
+            for offer_id, outcomes in self.posted.items()
+            if self.partners[offer_id] == partner_id
+            for outcome in outcomes
+            if outcome.status in {"posted", "replayed"}
+        ]
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -316,6 +327,7 @@ def _settled(plan: Plan) -> Settled:
         key=plan.evidence.key,
         reward=plan.chosen,
         decisions=_decisions(plan),
+        partners=plan.partners,
         posted=plan.posted,
         points=sum(each.confirmed_points for each in plan.chosen.winners),
         pending=sum(each.pending_points for each in plan.chosen.winners),
