@@ -13,7 +13,7 @@ from tests.web.conftest import Api, Callers, problem_of
 
 NOW = "2026-03-02T09:00:00Z"
 
-WRITTEN = ("koinon", "parties", "places", "members", "ledger", "identity", "delivery")
+WRITTEN = ("koinon", "parties", "places", "members", "ledger", "identity", "delivery", "audit", "offers", "settlement")
 
 
 def programme_body(**changes: Any) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """A town: a programme with brands that have a till each, a processor, and members with cards; made over HTTP.
 
-    town = await found_town(callers)
-    ada = await town.person()
-    answer = await town.grocer.earn(ada, points=100)
-    await town.processor.link(ada, "tok-ada")
-    await town.processor.feed([card_message(town.grocer, "tok-ada")])
-    await town.work()
+town = await found_town(callers)
+ada = await town.person()
+answer = await town.grocer.earn(ada, points=100)
+await town.processor.link(ada, "tok-ada")
+await town.processor.feed([card_message(town.grocer, "tok-ada")])
+await town.work()
 """
 
 import time
@@ -186,9 +186,7 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
 
     async def shop(self, code: str, *, attested_points_per_day: int = 0, contracted: bool = True) -> Shop:
         """Add a brand with a contract, a place that cards know by an acquirer's merchant id, and a key."""
-        return await add_shop(
-            self.scheme, code, attested_points_per_day=attested_points_per_day, contracted=contracted
-        )
+        return await add_shop(self.scheme, code, attested_points_per_day=attested_points_per_day, contracted=contracted)
 
     async def source(self, name: str) -> Processor:
         """Add a processor."""
@@ -223,9 +221,7 @@ async def found_town(callers: Callers, secret: bytes = b"", **changes: Any) -> T
     )
 
 
-async def add_shop(
-    scheme: Scheme, code: str, *, attested_points_per_day: int = 0, contracted: bool = True
-) -> Shop:
+async def add_shop(scheme: Scheme, code: str, *, attested_points_per_day: int = 0, contracted: bool = True) -> Shop:
     """Add a brand with a contract (or without), a place and a key."""
     body = partner_body(scheme.programme, code, attested_points_per_day=attested_points_per_day)
     made = await scheme.operator.post("/v1/partners", body)
