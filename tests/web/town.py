@@ -25,7 +25,7 @@ from koinon.members import pay_codes
 from offers.intake import take_in
 from offers.rewarding import settle_purchases
 from tests.web.conftest import Api, Callers
-from tests.web.scheme import Scheme, contract_body, open_scheme, partner_body
+from tests.web.scheme import Scheme, contract_body, open_scheme, partner_body, programme_body
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CARD_NUMBER = "4111 1111 1111 1111"
@@ -188,6 +188,12 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
         """Add a brand with a contract, a place that cards know by an acquirer's merchant id, and a key."""
         return await add_shop(self.scheme, code, attested_points_per_day=attested_points_per_day, contracted=contracted)
 
+    async def another_programme(self, **changes: Any) -> "Town":
+        """Open another programme of the same operator with its own brands."""
+        made = await self.scheme.operator.post("/v1/programmes", programme_body(**changes))
+        assert made.status_code == 201, made.text
+        return await settle_town(Scheme(self.scheme.callers, self.scheme.operator, made.json()), self.secret)
+
     async def source(self, name: str) -> Processor:
         """Add a processor."""
         return await add_processor(self.scheme, name)
@@ -211,7 +217,11 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
 
 async def found_town(callers: Callers, secret: bytes = b"", **changes: Any) -> Town:
     """Open a programme with a grocer, a café and a processor."""
-    scheme = await open_scheme(callers, **changes)
+    return await settle_town(await open_scheme(callers, **changes), secret)
+
+
+async def settle_town(scheme: Scheme, secret: bytes) -> Town:
+    """Add a grocer, a café and a processor to a programme."""
     return Town(
         scheme=scheme,
         grocer=await add_shop(scheme, "grocer"),

@@ -187,33 +187,35 @@ async def test_the_database_holds_no_code(client: httpx.AsyncClient, database: a
     assert "anna" not in row
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({"email": "nobody"}, "/email"),
-        ({"email": "a@b\r\nBcc: c@d.example"}, "/email"),
-        ({"programme": "unknown"}, "/programme"),
-        ({"programme": None, "role": "member"}, "/programme"),
-        ({"role": "operator"}, "/role"),
-        ({"email": 7}, "/email"),
-    ],
+WRONG_REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"email": "nobody"}, "/email"),
+    ({"email": "a@b\r\nBcc: c@d.example"}, "/email"),
+    ({"programme": "unknown"}, "/programme"),
+    ({"programme": None, "role": "member"}, "/programme"),
+    ({"role": "operator"}, "/role"),
+    ({"email": 7}, "/email"),
 )
+
+
 async def test_wrong_requests_are_named(
-    client: httpx.AsyncClient, database: asyncpg.Pool, anna: int, body: dict[str, Any], pointer: str
+    client: httpx.AsyncClient, database: asyncpg.Pool, anna: int, subtests: pytest.Subtests
 ) -> None:
     """A field that is wrong is named, and nothing is written."""
-    answer = await ask(client, **body)
+    for body, pointer in WRONG_REQUESTS:
+        with subtests.test(body=body):
+            answer = await ask(client, **body)
 
-    assert problem_of(answer) == (400, "invalid-input")
-    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+            assert problem_of(answer) == (400, "invalid-input")
+            assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert await database.fetchval("SELECT count(*) FROM identity.sign_in_code") == 0
     assert await database.fetchval("SELECT count(*) FROM delivery.mail") == 0
 
 
-@pytest.mark.parametrize("code", ["", "12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", "123456\n"])
-async def test_codes_have_six_digits(client: httpx.AsyncClient, anna: int, code: str) -> None:
+async def test_codes_have_six_digits(client: httpx.AsyncClient, anna: int, subtests: pytest.Subtests) -> None:
     """What is no code is no try."""
-    assert problem_of(await sign_in(client, code)) == (400, "invalid-input")
+    for code in ("", "12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", "123456\n"):
+        with subtests.test(code=code):
+            assert problem_of(await sign_in(client, code)) == (400, "invalid-input")
 
 
 async def test_another_site_cannot_sign_a_browser_in(client: httpx.AsyncClient, anna: int) -> None:

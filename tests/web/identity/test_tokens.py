@@ -91,37 +91,38 @@ async def test_fewer_scopes_may_be_asked_for(callers: Callers, operator_client: 
     assert more.json()["error"] == "invalid_scope"
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "cli_0000000000001"},
-        {"iss": "nobody"},
-        {"iss": None},
-        {"sub": "cli_0000000000001"},
-        {"sub": None},
-        {"aud": "https://elsewhere.example"},
-        {"aud": None},
-        {"aud": ["http://127.0.0.1:8700", "https://elsewhere.example"]},
-        {"exp": 1},
-        {"exp": None},
-        {"exp": int(time.time()) + 86_400},
-        {"exp": "soon"},
-        {"jti": None},
-        {"jti": ""},
-        {"jti": 7},
-        {"jti": "x" * 256},
-        {"nbf": int(time.time()) + 86_400},
-        {"iat": int(time.time()) + 86_400},
-    ],
+WRONG_CLAIMS: tuple[dict[str, Any], ...] = (
+    {"iss": "cli_0000000000001"},
+    {"iss": "nobody"},
+    {"iss": None},
+    {"sub": "cli_0000000000001"},
+    {"sub": None},
+    {"aud": "https://elsewhere.example"},
+    {"aud": None},
+    {"aud": ["http://127.0.0.1:8700", "https://elsewhere.example"]},
+    {"exp": 1},
+    {"exp": None},
+    {"exp": int(time.time()) + 86_400},
+    {"exp": "soon"},
+    {"jti": None},
+    {"jti": ""},
+    {"jti": 7},
+    {"jti": "x" * 256},
+    {"nbf": int(time.time()) + 86_400},
+    {"iat": int(time.time()) + 86_400},
 )
+
+
 async def test_wrong_claims_are_refused(
-    callers: Callers, operator_client: Client, database: asyncpg.Pool, claims: dict[str, Any]
+    callers: Callers, operator_client: Client, database: asyncpg.Pool, subtests: pytest.Subtests
 ) -> None:
     """A claim that is missing or wrong gets no token, and the assertion is not taken."""
-    answer = await callers.token(public("cli", operator_client.client_id), KEY, **claims)
+    for claims in WRONG_CLAIMS:
+        with subtests.test(claims=claims):
+            answer = await callers.token(public("cli", operator_client.client_id), KEY, **claims)
 
-    assert problem_of(answer) == (401, "invalid-client")
-    assert answer.json()["error"] == "invalid_client"
+            assert problem_of(answer) == (401, "invalid-client")
+            assert answer.json()["error"] == "invalid_client"
     assert await database.fetchval("SELECT count(*) FROM identity.assertion_used") == 0
 
 
@@ -171,58 +172,46 @@ def forged(settings: Settings, client: Client) -> dict[str, str]:
     }
 
 
-FORGERIES = (
-    "another key",
-    "another algorithm",
-    "the public key as a secret",
-    "no signature",
-    "changed",
-    "no token",
-    "nothing",
-    "not UTF-8",
-)
-
-
-@pytest.mark.parametrize("kind", FORGERIES)
 async def test_forged_assertions_are_refused(
-    client: httpx.AsyncClient, operator_client: Client, settings: Settings, kind: str
+    client: httpx.AsyncClient, operator_client: Client, settings: Settings, subtests: pytest.Subtests
 ) -> None:
     """Nothing but the client's own EdDSA signature counts."""
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": forged(settings, operator_client)[kind].encode("utf-8", "surrogateescape"),
-    }
+    for kind, token in forged(settings, operator_client).items():
+        with subtests.test(kind):
+            form = {
+                "grant_type": "client_credentials",
+                "client_assertion_type": ASSERTION_TYPE,
+                "client_assertion": token.encode("utf-8", "surrogateescape"),
+            }
 
-    assert problem_of(await client.post("/v1/oauth/token", data=form)) == (401, "invalid-client")
+            assert problem_of(await client.post("/v1/oauth/token", data=form)) == (401, "invalid-client")
 
 
-@pytest.mark.parametrize(
-    ("form", "code", "error"),
-    [
-        ({}, "unsupported-grant-type", "unsupported_grant_type"),
-        ({"grant_type": "password"}, "unsupported-grant-type", "unsupported_grant_type"),
-        ({"grant_type": "client_credentials"}, "token-request-invalid", "invalid_request"),
-        (
-            {"grant_type": "client_credentials", "client_assertion_type": "x", "client_assertion": "y"},
-            "token-request-invalid",
-            "invalid_request",
-        ),
-        (
-            {"grant_type": ["client_credentials", "client_credentials"]},
-            "token-request-invalid",
-            "invalid_request",
-        ),
-    ],
+OTHER_REQUESTS: tuple[tuple[dict[str, Any], str, str], ...] = (
+    ({}, "unsupported-grant-type", "unsupported_grant_type"),
+    ({"grant_type": "password"}, "unsupported-grant-type", "unsupported_grant_type"),
+    ({"grant_type": "client_credentials"}, "token-request-invalid", "invalid_request"),
+    (
+        {"grant_type": "client_credentials", "client_assertion_type": "x", "client_assertion": "y"},
+        "token-request-invalid",
+        "invalid_request",
+    ),
+    (
+        {"grant_type": ["client_credentials", "client_credentials"]},
+        "token-request-invalid",
+        "invalid_request",
+    ),
 )
-async def test_other_requests_are_refused(
-    client: httpx.AsyncClient, form: dict[str, Any], code: str, error: str
-) -> None:
-    """Another grant, a missing or a doubled parameter is named as RFC 6749 does."""
-    answer = await client.post("/v1/oauth/token", data=form)
 
-    assert problem_of(answer) == (400, code)
-    assert answer.json()["error"] == error
+
+async def test_other_requests_are_refused(client: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    """Another grant, a missing or a doubled parameter is named as RFC 6749 does."""
+    for form, code, error in OTHER_REQUESTS:
+        with subtests.test(form=form):
+            answer = await client.post("/v1/oauth/token", data=form)
+
+            assert problem_of(answer) == (400, code)
+            assert answer.json()["error"] == error
 
 
 async def test_a_body_that_is_no_form_is_refused(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,127 @@
+"""Captures and releases: a reserved redemption is burnt whole or given back, once, by the brand that reserved it."""
+
+import asyncio
+
+import asyncpg
+
+from koinon.ledger.jobs import close_window_early
+from tests.web.scheme import assert_refused, unchanged
+from tests.web.town import NOW, Town
+
+
+async def test_a_capture_burns_what_was_reserved(town: Town, database: asyncpg.Pool) -> None:
+    """The points are gone, issuer and acceptor stand in the movement, and the receipt says accepted."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    answer = await town.cafe.capture(redemption)
+
+    body = answer.json()
+    assert answer.status_code == 201
+    assert (body["redemption"], body["state"], body["points"], body["balance"]) == (redemption, "captured", 30, 70)
+    assert body["expires_at"] is None
+    receipt = body["receipt"]
+    assert (receipt["effect"], receipt["partner"], receipt["points"], receipt["window"]) == (
+        "accepted",
+        "cafe",
+        "30",
+        "1",
+    )
+    assert await ada.balance() == (70, 0)
+    movement = await database.fetchrow(
+        "SELECT m.*, i.code AS issuer, a.code AS acceptor FROM ledger.movement m "
+        "JOIN parties.partner i ON i.partner_id = m.issuer_id JOIN parties.partner a ON a.partner_id = m.acceptor_id "
+        "WHERE m.credit_kind = 'honoured'"
+    )
+    assert (movement["amount"], movement["issuer"], movement["acceptor"]) == (30, "grocer", "cafe")
+
+
+async def test_a_release_gives_the_points_back(town: Town) -> None:
+    """To the same lots; nothing was burnt, and the receipt says released."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    body = (await town.cafe.release(redemption)).json()
+    assert (body["state"], body["points"], body["balance"], body["receipt"]["effect"]) == (
+        "released",
+        30,
+        100,
+        "released",
+    )
+    assert await ada.balance() == (100, 0)
+
+
+async def test_a_retry_is_answered_the_same(town: Town, database: asyncpg.Pool) -> None:
+    """A capture and a release under their keys again."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    burnt, back = await town.cafe.reserved(ada, 30), await town.cafe.reserved(ada, 30)
+    first = [await town.cafe.capture(burnt, key="c"), await town.cafe.release(back, key="r")]
+    async with unchanged(database):
+        again = [await town.cafe.capture(burnt, key="c"), await town.cafe.release(back, key="r")]
+        assert_refused(await town.cafe.capture(back, key="c"), 409, "idempotency-key-reused")
+    assert [answer.json() for answer in again] == [answer.json() for answer in first]
+    assert {answer.headers.get("Idempotent-Replayed") for answer in again} == {"true"}
+
+
+async def test_a_redemption_ends_once(town: Town, database: asyncpg.Pool) -> None:
+    """Captured or released, it is not open any more."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    burnt, back = await town.cafe.captured(ada, 10), await town.cafe.reserved(ada, 10)
+    await town.cafe.release(back)
+    async with unchanged(database):
+        for redemption, state in ((burnt, "captured"), (back, "released")):
+            for end in (town.cafe.capture, town.cafe.release):
+                assert_refused(await end(redemption), 409, "redemption-not-open", state=state)
+
+
+async def test_a_capture_and_a_release_at_once(town: Town) -> None:
+    """Ten of each: one ends it, the others come too late."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    ends = [town.cafe.capture(redemption) if number % 2 else town.cafe.release(redemption) for number in range(20)]
+    answers = await asyncio.gather(*ends)
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
+    ended = next(answer.json() for answer in answers if answer.status_code == 201)
+    assert await ada.balance() == ((70, 0) if ended["state"] == "captured" else (100, 0))
+
+
+async def test_only_who_reserved_may_end(town: Town, database: asyncpg.Pool) -> None:
+    """To any other brand there is no such redemption, and to nobody one that never was."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    async with unchanged(database):
+        for shop, name in (
+            (town.grocer, redemption),
+            (town.cafe, "red_" + "0" * 39),
+            (town.cafe, redemption[:-1] + ("0" if redemption[-1] != "0" else "8")),
+            (town.cafe, "red_1"),
+            (town.cafe, "ern" + redemption[3:]),
+        ):
+            assert_refused(await shop.capture(name), 404, "unknown-redemption")
+            assert_refused(await shop.release(name), 404, "unknown-redemption")
+
+
+async def test_a_capture_after_the_close(town: Town, database: asyncpg.Pool) -> None:
+    """It lands in the next window, and the receipt says which; the closed one does not grow."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    closed = await close_window_early(town.scheme.programme_id, "Europe/Helsinki", NOW)
+    assert closed == [1]
+    before = await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1")
+    answer = await town.cafe.capture(redemption)
+
+    assert (answer.status_code, answer.json()["receipt"]["window"]) == (201, "2")
+    assert await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1") == before
+    assert [
+        tuple(row)
+        for row in await database.fetch("SELECT credit_kind, window_no FROM ledger.movement ORDER BY journal_id")
+    ] == [
+        ("wallet", 1),
+        ("held", 1),
+        ("honoured", 2),
+    ]
