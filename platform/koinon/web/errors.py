@@ -23,6 +23,7 @@ from koinon.web.card_numbers import mask
 log = structlog.get_logger(__name__)
 
 AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+MISSING = re.compile(r"^Missing required \w+ parameter '(?P<name>[^']+)'")
 BY_STATUS: dict[int, type[Problem]] = {400: InvalidInput, 401: NotAuthenticated, 403: NotAllowed, 404: NotFound}
 
 
@@ -64,6 +65,8 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) else []
         errors = [field_error("/" + str(item.get("key", "")), str(item.get("message", ""))) for item in extra]
+        if missing := MISSING.match(error.detail):  # the framework says this one in a sentence alone
+            errors = [field_error("/" + missing["name"], "it has to be given")]
         return render(request, InvalidInput("; ".join(item["message"] for item in errors) or None, errors=errors))
     kind = BY_STATUS.get(error.status_code)
     if kind is not None:
