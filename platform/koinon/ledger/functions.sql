@@ -4,7 +4,11 @@
 -- the old window has an id from before the flip was committed, and is gone when the closer's barrier has passed.
 -- One statement for both, or the other order, lets a late writer into a closed window.
 CREATE OR REPLACE FUNCTION ledger.post(p_programme bigint, p_commands jsonb)
-RETURNS SETOF ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
+RETURNS SETOF ledger.outcome LANGUAGE plpgsql VOLATILE
+-- To plan each call anew costs more than to run it. A plan that is kept must reach every row by its key (so LATERAL and
+-- LIMIT below): made while the tables were small, it would scan them whole until the next ANALYZE, at a million rows too.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off AS $$
 DECLARE
     stamp ledger.stamp;
     commands ledger.command[];
@@ -26,11 +30,11 @@ BEGIN
 
     commands := ARRAY(
         SELECT c FROM jsonb_populate_recordset(NULL::ledger.command, p_commands) c ORDER BY c."position");
-    PERFORM 1
-    FROM ledger.wallet w
-    WHERE (w.account_id, w.unit_id) IN (SELECT c.account_id, c.unit_id FROM unnest(commands) c)
-    ORDER BY w.account_id, w.unit_id
-    FOR UPDATE;
+    -- In one order everywhere, so that no two calls wait for each other.
+    PERFORM
+    FROM (SELECT DISTINCT c.account_id, c.unit_id FROM unnest(commands) c ORDER BY c.account_id, c.unit_id) c
+    CROSS JOIN LATERAL (
+        SELECT FROM ledger.wallet w WHERE w.account_id = c.account_id AND w.unit_id = c.unit_id FOR UPDATE) w;
 
     WHILE first <= cardinality(commands) LOOP
         last := first;
@@ -52,8 +56,7 @@ RETURNS ledger.outcome LANGUAGE sql IMMUTABLE AS $$
     SELECT (p_position, 'refused', jsonb_build_object('code', p_code) || p_facts)::ledger.outcome
 $$;
 
--- The answer given before to the same caller and key, or NULL. A row without an answer was claimed by this very
--- transaction for a write of its own: its ledger command needs a key of its own, or it would never be posted.
+-- The answer given before to the same caller and key, or NULL.
 CREATE OR REPLACE FUNCTION ledger.answered(p_command ledger.command)
 RETURNS ledger.outcome LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -64,8 +67,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF known.answer IS NULL THEN
-        RAISE EXCEPTION 'key % of % was claimed by the write that posts under it', p_command.key, p_command.caller
-            USING ERRCODE = 'invalid_parameter_value';
+        PERFORM ledger.claimed(p_command.caller, p_command.key);
     END IF;
     IF known.content_hash = decode(p_command.content_hash, 'hex') THEN
         RETURN (p_command."position", 'replayed', known.answer)::ledger.outcome;
@@ -75,42 +77,54 @@ END
 $$;
 
 -- A request that another transaction recorded between our look and our write: the whole call is tried again.
-CREATE OR REPLACE FUNCTION ledger.raced()
-RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ledger.lost_race()
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the same request was recorded meanwhile' USING ERRCODE = 'serialization_failure';
 END
 $$;
 
--- Many earns at once: no loop. Balances in the answers run on from the locked wallets.
+-- A row without an answer was claimed by this very transaction for a write of its own: its ledger command needs a key
+-- of its own, or it would pass for posted and never be.
+CREATE OR REPLACE FUNCTION ledger.claimed(p_caller text, p_key text)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'key % of % was claimed by the write that posts under it', p_key, p_caller
+        USING ERRCODE = 'invalid_parameter_value';
+END
+$$;
+
+-- Many earns at once: one statement and no loop. Of the commands under one new key the first good one is posted; those
+-- before it are refused, those after it are its replays or in conflict with it, as in calls of their own.
 CREATE OR REPLACE FUNCTION ledger.post_earns(p_stamp ledger.stamp, p_commands ledger.command[])
 RETURNS SETOF ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    fresh integer[];
-    written integer;
 BEGIN
-    fresh := ARRAY(
-        SELECT min(c."position")
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT c.*, decode(c.content_hash, 'hex') AS hash, w.available, r.content_hash AS known_hash,
+            r.answer AS known_answer,
+            min(c."position") FILTER (WHERE r.content_hash IS NULL AND w.available IS NOT NULL AND c.points > 0)
+                OVER (PARTITION BY c.caller, c.key) AS first_position
         FROM unnest(p_commands) c
-        JOIN ledger.wallet w USING (account_id, unit_id)
-        WHERE c.points > 0
-            AND NOT EXISTS (SELECT FROM koinon.request r WHERE r.caller = c.caller AND r.key = c.key)
-        GROUP BY c.caller, c.key);
-
-    WITH earns AS MATERIALIZED (
-        SELECT c.*, uuidv7() AS journal_id, uuidv7() AS lot_id,
-            w.available + sum(c.points) OVER (PARTITION BY c.account_id, c.unit_id ORDER BY c."position") AS balance
-        FROM unnest(p_commands) c
-        JOIN ledger.wallet w USING (account_id, unit_id)
-        WHERE c."position" = ANY (fresh)
+        LEFT JOIN LATERAL (
+            SELECT w.available FROM ledger.wallet w
+            WHERE w.account_id = c.account_id AND w.unit_id = c.unit_id LIMIT 1) w ON true
+        LEFT JOIN LATERAL (
+            SELECT r.content_hash, r.answer FROM koinon.request r
+            WHERE r.caller = c.caller AND r.key = c.key LIMIT 1) r ON true
+    ), earns AS MATERIALIZED (
+        -- Balances in the answers run on from the locked wallets.
+        SELECT a.*, uuidv7() AS journal_id, uuidv7() AS lot_id,
+            a.available + sum(a.points) OVER (PARTITION BY a.account_id, a.unit_id ORDER BY a."position") AS balance
+        FROM asked a WHERE a."position" = a.first_position
     ), requests AS (
         INSERT INTO koinon.request (caller, key, content_hash, status, answer)
-        SELECT e.caller, e.key, decode(e.content_hash, 'hex'), 201, jsonb_build_object(
-            'account_id', e.account_id, 'journal_id', e.journal_id, 'window_no', p_stamp.window_no,
-            'points', e.points, 'balance', e.balance, 'expires_on', e.expires_on)
+        SELECT e.caller, e.key, e.hash, 201, jsonb_build_object(
+            'account_id', e.account_id, 'journal_id', e.journal_id, 'window_no', p_stamp.window_no, 'points', e.points,
+            'balance', e.balance, 'expires_on', e.expires_on)
         FROM earns e ORDER BY e.caller, e.key
         ON CONFLICT DO NOTHING
-        RETURNING 1
+        RETURNING caller, key, content_hash, answer
     ), journals AS (
         INSERT INTO ledger.journal (account_id, journal_id, programme_id, unit_id, window_no, transaction_id, kind,
             partner_id, member_id, caller, occurred_at, place_id, purchase_id, reason)
@@ -139,30 +153,23 @@ BEGIN
               FROM earns e GROUP BY e.account_id, e.unit_id) t
         WHERE w.account_id = t.account_id AND w.unit_id = t.unit_id
     )
-    SELECT count(*) INTO written FROM requests;
-
-    IF written <> cardinality(fresh) THEN
-        PERFORM ledger.raced();
-    END IF;
-    RETURN QUERY
-    SELECT c."position",
+    SELECT a."position",
         CASE
-            WHEN r.caller IS NULL OR c."position" < f."position" THEN 'refused'
-            WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN 'conflict'
-            WHEN c."position" = ANY (fresh) THEN 'posted'
+            WHEN a.known_hash IS NULL AND n.caller IS NULL THEN 'refused'
+            WHEN a.hash <> coalesce(a.known_hash, n.content_hash) THEN 'conflict'
+            WHEN a."position" = a.first_position THEN 'posted'
             ELSE 'replayed'
         END,
         CASE
-            WHEN r.caller IS NULL OR c."position" < f."position" THEN jsonb_build_object(
-                'code', CASE WHEN c.points > 0 THEN 'unknown-account' ELSE 'points-not-positive' END)
-            WHEN r.content_hash <> decode(c.content_hash, 'hex') THEN
+            WHEN a."position" = a.first_position AND n.caller IS NULL THEN ledger.lost_race()
+            WHEN a.known_hash IS NULL AND n.caller IS NULL THEN jsonb_build_object(
+                'code', CASE WHEN a.points > 0 THEN 'unknown-account' ELSE 'points-not-positive' END)
+            WHEN a.hash <> coalesce(a.known_hash, n.content_hash) THEN
                 jsonb_build_object('code', 'idempotency-key-reused')
-            ELSE r.answer
+            ELSE coalesce(a.known_answer, n.answer, ledger.claimed(a.caller, a.key))
         END
-    FROM unnest(p_commands) c
-    LEFT JOIN koinon.request r ON r.caller = c.caller AND r.key = c.key
-    -- A bad command before the good one of the same key was refused, as it would be in a call of its own.
-    LEFT JOIN unnest(p_commands) f ON f.caller = c.caller AND f.key = c.key AND f."position" = ANY (fresh);
+    FROM asked a
+    LEFT JOIN requests n ON n.caller = a.caller AND n.key = a.key AND a."position" >= a.first_position;
 END
 $$;
 
@@ -202,7 +209,7 @@ BEGIN
     VALUES (p_command.caller, p_command.key, decode(p_command.content_hash, 'hex'), 201, full_answer)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        PERFORM ledger.raced();
+        PERFORM ledger.lost_race();
     END IF;
     INSERT INTO ledger.journal (account_id, journal_id, programme_id, unit_id, window_no, transaction_id, kind,
         partner_id, member_id, caller, occurred_at, place_id, purchase_id, hold_id, reverses, reason)
