@@ -100,11 +100,11 @@ async def test_what_cannot_be_switched_on_is_refused(town: Town, database: async
     ada = await town.person()
     standing = await published(town.cafe, activation_required=False)
     ended = await published(town.grocer, starts_at="2026-01-01T00:00:00", ends_at="2026-03-02T11:00:00")
-    elsewhere = town.scheme
+    elsewhere = await published((await town.another_programme(code="other")).grocer)
     async with unchanged(database):
         for offer, status, code in (
             ("off_nonsense", 404, "unknown-offer"),
-            (elsewhere.programme.replace("pro_", "off_"), 404, "unknown-offer"),
+            (elsewhere, 404, "unknown-offer"),
             (standing, 422, "activation-not-needed"),
             (ended, 422, "offer-ended"),
         ):

@@ -101,7 +101,7 @@ async def test_a_till_and_a_card_show_one_purchase(town: Town) -> None:
 
 async def test_purchases_come_a_page_at_a_time_and_are_ones_own(town: Town) -> None:
     """The latest recorded first, each once; another member's cursor is none."""
-    ada, bob = await town.person(), await town.person(email="bob@example.org")
+    ada, bob = await town.person(), await town.person("bob")
     made = [await town.grocer.earned(ada, 10) for _ in range(3)]
     await town.grocer.earned(bob, 10)
     first = (await ada.browser.get("/v1/me/purchases", limit=2)).json()

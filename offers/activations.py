@@ -1,0 +1,160 @@
+"""Activations: members see what they can switch on, and keep the version and the words of the moment they did."""
+
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.database import Connection
+from koinon.parties.operations import programme_now
+from koinon.problems import Refused
+from koinon.web.cursors import Page, page_of
+from offers.catalogue import UnknownOffer, place_names, shown_terms, statements
+from offers.evidence import version_of
+from offers.terms import terms_hash
+
+
+class OfferEnded(Refused):
+    """The offer's last day has passed at every place."""
+
+    code = "offer-ended"
+    title = "The offer has ended"
+
+
+class ActivationNotNeeded(Refused):
+    """The offer counts for everybody."""
+
+    code = "activation-not-needed"
+    title = "The offer counts without being switched on"
+
+
+class MemberOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer as a member sees it: the version that was switched on, else the current one.
+
+    `starts_at` and `ends_at` are the shops' local times. `activated_at` null: not switched on, or not needed.
+    `points` is what it earned so far, `pending_points` what is expected on top.
+    """
+
+    offer: str
+    name: str
+    partner: str
+    brand: str
+    terms: str
+    starts_at: datetime
+    ends_at: datetime
+    activation_required: bool
+    activated_at: datetime | None
+    points: int
+    pending_points: int
+
+
+class NewActivation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The offer that a member switches on."""
+
+    offer: str
+
+
+class Activation(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer that is switched on, in the version and with the words of that moment; `new`: just now.
+
+    `terms_sha256` is the SHA-256 of the terms in UTF-8, in hexadecimal.
+    """
+
+    offer: str
+    version: int
+    name: str
+    brand: str
+    activated_at: datetime
+    terms: str
+    terms_sha256: str
+    new: bool
+
+
+async def member_offers(
+    connection: Connection, *, programme_id: int, account_id: int, after: int | None, limit: int
+) -> Page[MemberOffer]:
+    """Return a page of the offers that are on or can be switched on, the newest first; those that ended are left out.
+
+    An offer ends when its last moment has passed on the clock of every place that it counts at.
+    """
+    now = await programme_now(connection, programme_id)
+    rows = await connection.fetch(statements["member_offers"], account_id, programme_id, now, None, after, limit + 1)
+    places = await place_names(connection, [row for row in rows if row["terms"] is None])
+
+    def shown(row: asyncpg.Record) -> MemberOffer:
+        version = version_of(row["body"])
+        return MemberOffer(
+            offer=ids.public("off", row["offer_id"]),
+            name=version.name,
+            partner=row["code"],
+            brand=row["brand"],
+            terms=row["terms"] or shown_terms(version, row["brand"], places),
+            starts_at=version.starts_at,
+            ends_at=version.ends_at,
+            activation_required=version.activation_required,
+            activated_at=row["activated_at"],
+            points=row["posted"],
+            pending_points=row["pending"],
+        )
+
+    return page_of(rows, limit, shown, lambda row: ids.public("off", row["offer_id"]))
+
+
+async def activate(
+    connection: Connection, *, programme_id: int, account_id: int, member_id: int, asked: NewActivation
+) -> Activation:
+    """Switch an offer on as of the programme's now, in the caller's transaction; one that is on stays as it is.
+
+    Raises UnknownOffer, OfferEnded, ActivationNotNeeded.
+    """
+    try:
+        offer_id = ids.private("off", asked.offer)
+    except ValueError:
+        raise UnknownOffer from None
+    now = await programme_now(connection, programme_id)
+    row = await _member_offer(connection, programme_id, account_id, now, offer_id)
+    if row["activated_at"] is not None:
+        return _activation(row, new=False)
+    version = version_of(row["body"])
+    if row["ended"]:
+        raise OfferEnded(ends_at=version.ends_at.isoformat())
+    if not version.activation_required:
+        raise ActivationNotNeeded
+    text = shown_terms(version, row["brand"], await place_names(connection, [row]))
+    done = await connection.execute(
+        statements["activate"],
+        account_id,
+        offer_id,
+        version.version_id,
+        member_id,
+        now,
+        text,
+        bytes.fromhex(terms_hash(text)),
+    )
+    # Somebody of the same account may have switched it on meanwhile: theirs stands.
+    return _activation(
+        await _member_offer(connection, programme_id, account_id, now, offer_id), new=done == "INSERT 0 1"
+    )
+
+
+async def _member_offer(
+    connection: Connection, programme_id: int, account_id: int, now: datetime, offer_id: int
+) -> asyncpg.Record:
+    row = await connection.fetchrow(statements["member_offers"], account_id, programme_id, now, offer_id, None, 1)
+    if row is None:
+        raise UnknownOffer
+    return row
+
+
+def _activation(row: asyncpg.Record, *, new: bool) -> Activation:
+    return Activation(
+        offer=ids.public("off", row["offer_id"]),
+        version=row["version_no"],
+        name=version_of(row["body"]).name,
+        brand=row["brand"],
+        activated_at=row["activated_at"],
+        terms=row["terms"],
+        terms_sha256=row["terms_sha256"].hex(),
+        new=new,
+    )

@@ -1,0 +1,108 @@
+"""A member's purchases: what each earned, and for every offer why, or why not."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from koinon import ids
+from koinon.database import Connection
+from koinon.web.cursors import Page, page_of
+from offers.catalogue import statements
+from offers.evidence import version_of
+from offers.intake import decode_payment
+from offers.payments import PaymentState
+from offers.terms import reason_text
+
+State = Literal["pending", "confirmed", "refunded", "cancelled"]
+
+CANCELLED = frozenset({PaymentState.REVERSED, PaymentState.EXPIRED, PaymentState.DECLINED})
+REFUNDED = frozenset({PaymentState.REFUNDED_FULL, PaymentState.ORPHAN_REFUND, PaymentState.DISPUTED})
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """What one offer made of a purchase; `reason` is a stable code and `text` what it means, null when all was well."""
+
+    offer: str
+    name: str
+    brand: str
+    points: int
+    reason: str | None
+    text: str | None
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """One act of buying, seen at a till, by card, or both.
+
+    `amount_minor` is what was paid and is still expected to be, less what was refunded. `points` count;
+    `pending_points` come when the payment is settled. `place` and `brand` are null while nobody knows the shop.
+    """
+
+    purchase: str
+    occurred_at: datetime
+    place: str | None
+    brand: str | None
+    amount_minor: int
+    currency: str
+    state: State
+    seen_at_till: bool
+    seen_by_card: bool
+    points: int
+    pending_points: int
+    decisions: list[Why]
+
+
+async def purchases(connection: Connection, account_id: int, after: UUID | None, limit: int) -> Page[Purchase]:
+    """Return a page of an account's purchases, the latest recorded first; the cursor is the last one's id."""
+    rows = await connection.fetch(statements["purchases"], account_id, after, limit + 1)
+    reasons: dict[UUID, list[Why]] = {row["purchase_id"]: [] for row in rows}
+    for row in await connection.fetch(statements["decisions"], account_id, list(reasons)):
+        reasons[row["purchase_id"]].append(_why(row))
+
+    def name(row: asyncpg.Record) -> str:
+        return ids.public_record("ern", account_id, row["purchase_id"])
+
+    def purchase(row: asyncpg.Record) -> Purchase:
+        amount_minor, currency, state = _paid(row)
+        return Purchase(
+            purchase=name(row),
+            occurred_at=row["occurred_at"],
+            place=row["place"],
+            brand=row["brand"],
+            amount_minor=amount_minor,
+            currency=currency,
+            state=state,
+            seen_at_till=row["amount_minor"] is not None,
+            seen_by_card=row["fold"] is not None,
+            points=row["posted"],
+            pending_points=row["pending"],
+            decisions=reasons[row["purchase_id"]],
+        )
+
+    return page_of(rows, limit, purchase, name)
+
+
+def _why(row: asyncpg.Record) -> Why:
+    return Why(
+        offer=ids.public("off", row["offer_id"]),
+        name=version_of(row["body"]).name,
+        brand=row["brand"],
+        points=row["points"],
+        reason=row["reason"],
+        text=reason_text(row["reason"]) if row["reason"] else None,
+    )
+
+
+def _paid(row: asyncpg.Record) -> tuple[int, str, State]:
+    """Return (minor units, currency, state): by card, which follows the payment to its end, else as the till said."""
+    if row["fold"] is None:
+        return row["amount_minor"], row["currency"], "confirmed" if row["reversed_at"] is None else "cancelled"
+    payment = decode_payment(row["fold"])
+    amount_minor = payment.net_minor + payment.open_minor
+    if payment.state in CANCELLED:
+        return amount_minor, payment.currency, "cancelled"
+    if payment.state in REFUNDED:
+        return amount_minor, payment.currency, "refunded"
+    return amount_minor, payment.currency, "pending" if payment.open_minor else "confirmed"
