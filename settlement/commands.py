@@ -20,6 +20,7 @@ from koinon.database import pool
 from koinon.identity.keys import KeysMissing, load
 from koinon.ledger.jobs import close_window, close_window_early
 from koinon.ledger.operations import Ledger
+from koinon.logging import configure
 from koinon.money import decimal_text
 from koinon.runtime import Runtime
 from koinon.settings import Settings
@@ -42,6 +43,7 @@ class NothingSettled(click.ClickException):
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def settle_command(code: str | None, early: bool, as_json: bool) -> None:  # noqa: FBT001  # click passes flags so
     """Close due windows, seal and sign them, calculate and publish their runs, and print what each brand nets."""
+    configure("critical")  # what people need to know is printed, and standard output is for the answer
     made = run_command(_settle(settings_or_exit(), code, early=early))
     if as_json:
         click.echo(msgspec.json.encode({"runs": made}).decode())

@@ -1,0 +1,116 @@
+"""`koinon settle` and `koinon verify` as an operator and a brand type them."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from koinon.database import pool
+from tests.database.settlement.coalition import Coalition, nets, recorded
+
+
+async def koinon(database_url: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run a command on the test's database; returns (exit code, output, errors)."""
+    environment = os.environ | {
+        "KOINON_DATABASE_URL": database_url,
+        "KOINON_FOLDER": str(folder),
+        "COLUMNS": "120",
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "koinon", *arguments, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, errors = await child.communicate()
+    return child.returncode or 0, output.decode(), errors.decode()
+
+
+async def test_settle_closes_the_day_and_prints_the_nets(
+    coalition: Coalition, database_url: str, tmp_path: Path
+) -> None:
+    """With --now the open window is closed, sealed, calculated and published, and printed brand by brand."""
+    await coalition.s1_day()
+    code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", "--now")
+
+    assert code == 0, errors
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
+    assert rows == [
+        ["Brand-A", "10,000", "0", "100.00", "0.00", "-100.00"],
+        ["Brand-B", "0", "6,000", "0.00", "51.00", "51.00"],
+        ["Brand-C", "4,000", "7,000", "40.00", "59.50", "19.50"],
+        ["breakage", "", "", "0.00", "0.00", "0.00"],
+        ["margin", "", "", "0.00", "0.00", "0.00"],
+        ["operator", "", "", "0.00", "21.00", "21.00"],
+        ["pool", "", "", "110.50", "119.00", "8.50"],
+    ]
+    assert "The pool holds 8.50 USD, 850 minor units, and 1000 outstanding points are worth 850" in output
+    assert "is PUBLISHED." in output
+    assert await nets() == {"brand-a": -10_000, "brand-b": 5_100, "brand-c": 1_950, "operator": 2_100, "pool": 850}
+
+
+async def test_settle_again_settles_nothing(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """A second call on the same day finds nothing to do, says so, and changes nothing."""
+    await coalition.s1_day()
+    first = await koinon(database_url, tmp_path, "settle", "--now", "--json")
+    before = await recorded()
+    again = await koinon(database_url, tmp_path, "settle", "--now", "--json")
+    told = await koinon(database_url, tmp_path, "settle")
+
+    (run,) = msgspec.json.decode(first[1])["runs"]
+    assert (run["window"], run["state"], run["pool"]["holds"]) == (1, "PUBLISHED", True)
+    assert (again[0], msgspec.json.decode(again[1])) == (0, {"runs": []})
+    assert told[:2] == (0, "no window is due; `koinon settle --now` closes the open one before its night\n")
+    assert await recorded() == before
+
+
+async def test_settle_takes_up_what_was_left(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """Windows that were closed and not settled are settled in their order, each with its run."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.earn("brand-a", 100)
+    await coalition.close()
+    code, output, _ = await koinon(database_url, tmp_path, "settle", "--json")
+
+    assert code == 0
+    assert [run["window"] for run in msgspec.json.decode(output)["runs"]] == [1, 2]
+    assert await nets(2) == {"brand-a": -100, "operator": 15, "pool": 85}
+
+
+async def test_settle_says_what_stops_it(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """A pool that does not hold ends the command with 1 and the reason; so does a programme that is not there."""
+    await coalition.s1_day()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE ledger.lot SET remaining = remaining - 1 WHERE remaining > 0")
+    await owner.close()
+
+    code, _, errors = await koinon(database_url, tmp_path, "settle", "--now")
+    assert code == 1
+    assert "league: The pool does not hold what the outstanding points are worth" in errors
+    assert "1000 points are outstanding by the lines, 999 by the lots" in errors
+    assert await pool().fetchval("SELECT count(*) FROM settlement.run") == 0
+    code, _, errors = await koinon(database_url, tmp_path, "settle", "--programme", "nowhere")
+    assert (code, errors.splitlines()[-1]) == (1, "Error: no programme has the code nowhere")
+
+
+async def test_verify_keeps_the_verifiers_exit_code(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """`koinon verify` needs no database: 0 for a bundle that holds, 1 for one with a changed byte, naming the line."""
+    await coalition.s1_day()
+    await coalition.night()
+    content = await pool().fetchval(
+        "SELECT string_agg(content, ''::bytea ORDER BY part_no) FROM settlement.bundle_part WHERE partner_id = $1",
+        coalition.partners["brand-b"],
+    )
+    right, wrong = tmp_path / "right.bundle", tmp_path / "wrong.bundle"
+    await asyncio.to_thread(right.write_bytes, content)
+    await asyncio.to_thread(wrong.write_bytes, content.replace(b'"points":"6000"', b'"points":"6001"', 1))
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+
+    code, output, _ = await koinon(nowhere, tmp_path, "verify", str(right))
+    assert (code, output.splitlines()[-1]) == (0, "verified")
+    code, output, errors = await koinon(nowhere, tmp_path, "verify", str(wrong), "--json")
+    assert (code, msgspec.json.decode(output)["ok"], errors) == (1, False, "")
+    code, _, errors = await koinon(nowhere, tmp_path, "verify", str(wrong))
+    assert code == 1
+    assert errors.startswith(f"{wrong}:")
