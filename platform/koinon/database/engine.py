@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine
@@ -25,7 +25,7 @@ STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
 APART_CONNECTIONS = 2
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class Joined(NamedTuple):
@@ -77,7 +77,7 @@ def pool() -> asyncpg.Pool:
     if DB.pool is None:
         message = "the database is not connected"
         raise RuntimeError(message)
-    return DB.pool  # type: ignore[no-any-return]  # asyncpg's pool, typed loosely by Piccolo
+    return DB.pool
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ async def create_source(request: Request[Caller, Any, Any], data: JSONBody[NewSo
     programme_id = _private("pro", data.programme, "/programme")
     public_key = _decoded(decode_public_key, data.public_key, "/public_key")
     given = _decoded(decode_secret, data.secret, "/secret")
-    write = write_of(request, data)
+    write = await write_of(request, data)
     drawn = sources.secret_for(_purpose(write)) if given is None and public_key is None else None
 
     async def operation(connection: Connection) -> SourceAnswer:
@@ -93,7 +93,7 @@ async def change_secret(
     except ValueError:
         raise UnknownSource from None
     given = _decoded(decode_secret, data.secret, "/secret")
-    write = write_of(request, data)
+    write = await write_of(request, data)
     drawn = sources.secret_for(_purpose(write)) if given is None else None
     secret = given or drawn or b""
 

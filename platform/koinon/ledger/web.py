@@ -54,7 +54,7 @@ headroom = AttestedHeadroom()
 async def reserve_redemption(request: Request[Caller, Any, Any], data: JSONBody[NewRedemption]) -> Response[bytes]:
     """Reserve points, soonest expiry first over all issuers, on proof that the member is there."""
     state = request.app.state
-    redemption, replayed = await reserve(state.runtime, headroom, state.card_proof, write_of(request, data), data)
+    redemption, replayed = await reserve(state.runtime, headroom, state.card_proof, await write_of(request, data), data)
     return _answer(redemption, replayed=replayed)
 
 
@@ -68,7 +68,7 @@ async def reserve_redemption(request: Request[Caller, Any, Any], data: JSONBody[
 )
 async def capture_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Burn the reserved points, whole; the acceptor is owed for them from now on."""
-    captured, replayed = await end(request.app.state.runtime, write_of(request, None), redemption, "captured")
+    captured, replayed = await end(request.app.state.runtime, await write_of(request, None), redemption, "captured")
     return _answer(captured, replayed=replayed)
 
 
@@ -82,7 +82,7 @@ async def capture_redemption(request: Request[Caller, Any, Any], redemption: Fro
 )
 async def release_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Give the reserved points back to the member."""
-    released, replayed = await end(request.app.state.runtime, write_of(request, None), redemption, "released")
+    released, replayed = await end(request.app.state.runtime, await write_of(request, None), redemption, "released")
     return _answer(released, replayed=replayed)
 
 

@@ -63,7 +63,7 @@ async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[b
     partner_id = request.user.partner_id
     assert partner_id is not None, "members are enrolled by partners"  # noqa: S101  # the guard saw to it
     return await once(
-        write_of(request, data),
+        await write_of(request, data),
         lambda enrolment: 201 if enrolment.new else 200,
         lambda connection: operations.enrol(connection, partner_id, data),
     )
@@ -145,7 +145,7 @@ async def issue_pay_code(request: Asking) -> Response[bytes]:
     async def issue(_: Connection) -> PayCode:
         return pay_codes.issue(member_id, secret, machine_now(), os.urandom(pay_codes.NONCE_BYTES))
 
-    return await once(write_of(request, None), 201, issue)
+    return await once(await write_of(request, None), 201, issue)
 
 
 @get(
@@ -177,7 +177,7 @@ async def withdraw_consent(request: Asking, receipt: FromPath[str]) -> Response[
     """End a consent as of now; that it was given stays known."""
     programme_id, member_id, _ = of_member(request.user)
     return await once(
-        write_of(request, None),
+        await write_of(request, None),
         201,
         lambda connection: operations.withdraw(
             connection, programme_id=programme_id, member_id=member_id, receipt=receipt

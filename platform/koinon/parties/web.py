@@ -53,7 +53,9 @@ Asking = Request[Caller, Any, Any]
 )
 async def create_programme(request: Asking, data: JSONBody[NewProgramme]) -> Response[bytes]:
     """Open a programme, with its unit, its operator's own partner, and its first settlement window."""
-    return await once(write_of(request, data), 201, lambda connection: programmes.create_programme(connection, data))
+    return await once(
+        await write_of(request, data), 201, lambda connection: programmes.create_programme(connection, data)
+    )
 
 
 @get(
@@ -96,7 +98,7 @@ async def move_clock(request: Asking, programme: FromPath[str], data: JSONBody[C
     """Set a sandbox programme's test clock, never back; a live programme refuses."""
     programme_id = _named("pro", programme, UnknownProgramme)
     return await once(
-        write_of(request, data), 201, lambda connection: programmes.move_clock(connection, programme_id, data)
+        await write_of(request, data), 201, lambda connection: programmes.move_clock(connection, programme_id, data)
     )
 
 
@@ -110,7 +112,7 @@ async def move_clock(request: Asking, programme: FromPath[str], data: JSONBody[C
 )
 async def create_partner(request: Asking, data: JSONBody[NewPartner]) -> Response[bytes]:
     """Add a brand to a programme; it can issue and honour once it has a contract."""
-    return await once(write_of(request, data), 201, lambda connection: partners.create_partner(connection, data))
+    return await once(await write_of(request, data), 201, lambda connection: partners.create_partner(connection, data))
 
 
 @get(
@@ -164,7 +166,7 @@ async def add_contract(request: Asking, partner: FromPath[str], data: JSONBody[N
     """
     partner_id = _named("par", partner, UnknownPartner)
     return await once(
-        write_of(request, data), 201, lambda connection: contracts.add_contract(connection, partner_id, data)
+        await write_of(request, data), 201, lambda connection: contracts.add_contract(connection, partner_id, data)
     )
 
 
@@ -197,7 +199,9 @@ async def list_contracts(
 async def add_key(request: Asking, partner: FromPath[str], data: JSONBody[NewClient]) -> Response[bytes]:
     """Register an Ed25519 public key; the answer's `client` is what the system's assertions name."""
     partner_id = _own_partner(request, partner)
-    return await once(write_of(request, data), 201, lambda connection: clients.add_client(connection, partner_id, data))
+    return await once(
+        await write_of(request, data), 201, lambda connection: clients.add_client(connection, partner_id, data)
+    )
 
 
 @get(
@@ -229,7 +233,7 @@ async def revoke_key(request: Asking, partner: FromPath[str], client: FromPath[s
     """Revoke a key: it gets no new token, and its tokens end within a second."""
     partner_id, client_id = _own_partner(request, partner), _named("cli", client, UnknownClient)
     return await once(
-        write_of(request, None), 200, lambda connection: clients.end_client(connection, partner_id, client_id)
+        await write_of(request, None), 200, lambda connection: clients.end_client(connection, partner_id, client_id)
     )
 
 

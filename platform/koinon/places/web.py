@@ -33,7 +33,7 @@ Asking = Request[Caller, Any, Any]
 )
 async def create_place(request: Asking, data: JSONBody[NewPlace]) -> Response[bytes]:
     """Add a place of a partner with what the networks call it, each name for a span of time."""
-    return await once(write_of(request, data), 201, lambda connection: operations.create_place(connection, data))
+    return await once(await write_of(request, data), 201, lambda connection: operations.create_place(connection, data))
 
 
 @get(
@@ -80,7 +80,7 @@ async def add_identity(request: Asking, place: FromPath[str], data: JSONBody[New
     """Add a network's name of a place for a span of time; a name that is another place's then is refused."""
     place_id = _named(place)
     return await once(
-        write_of(request, data), 201, lambda connection: operations.add_identity(connection, place_id, data)
+        await write_of(request, data), 201, lambda connection: operations.add_identity(connection, place_id, data)
     )
 
 

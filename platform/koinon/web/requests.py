@@ -10,6 +10,7 @@ from koinon.database import Connection, transaction
 from koinon.identity.model import Caller
 from koinon.ledger.model import content_hash
 from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused
+from koinon.web.errors import validation_problem
 
 KEY_LENGTH_MAXIMUM = 255
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -31,11 +32,18 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str
 
 
-def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
-    """Return the write that a request asks for; `data` is its decoded body.
+async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
+    """Return the write that a request asks for; `data` is its decoded body, or None where it has none.
 
-    The content is the method, the path and the body's meaning (not its spacing). Raises IdempotencyKeyMissing.
+    The content is the method, the path and the body's meaning (not its spacing). Raises IdempotencyKeyMissing, and
+    InvalidInput for a value of another JSON type than its field.
     """
+    if isinstance(data, msgspec.Struct):
+        # Litestar converts leniently ("5" for 5, 5 for an instant); money and time are taken as sent, or not at all.
+        try:
+            msgspec.json.decode(await request.body(), type=type(data))
+        except msgspec.ValidationError as error:
+            raise validation_problem(error) from None
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
         raise IdempotencyKeyMissing
