@@ -10,9 +10,11 @@
 """
 
 import asyncio
+import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
-from koinon.app import create_app
+from koinon.app import create_app, runtime_of
 from koinon.database import transaction
 from koinon.identity import keys
+from koinon.identity.access_tokens import TOKEN_SECONDS
 from koinon.identity.client_assertions import ASSERTION_TYPE
 from koinon.identity.model import Client, public_jwk
 from koinon.identity.operations import grant_role, make_staff, register_client
+from koinon.identity.revocations import Revocations
 from koinon.identity.sessions import COOKIE, csrf_token, open_session, session_hash
 from koinon.ids import public
 from koinon.settings import Settings
@@ -172,18 +176,37 @@ def assertion(client_id: str, private_key: Ed25519PrivateKey, audience: str, **c
     return jwt.encode(given, private_key, algorithm="EdDSA")
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Litestar, dict[str, Any]]:
+    """Give one application for the whole session, with its settings and its first state: building it takes long."""
+    settings = Settings(folder=tmp_path_factory.mktemp("installation"), log_level="warning")
+    keys.create(settings.keys_folder)
+    made = create_app(settings, connect=False)
+    return settings, made, dict(made.state)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Give the settings of an installation of this test's own, whose keys are made."""
-    made = Settings(folder=tmp_path, log_level="warning")
-    keys.create(made.keys_folder)
+def settings(tmp_path: Path, built: tuple[Settings, Litestar, dict[str, Any]]) -> Settings:
+    """Give the settings of an installation with a folder of this test's own; its keys are the session's."""
+    made = msgspec.structs.replace(built[0], folder=tmp_path)
+    shutil.copytree(built[0].keys_folder, made.keys_folder)
     return made
 
 
 @pytest.fixture
-async def app(settings: Settings, database: asyncpg.Pool) -> AsyncIterator[Litestar]:
-    """Give the application, started, on the test's database."""
-    made = create_app(settings, connect=False)
+async def app(
+    settings: Settings, built: tuple[Settings, Litestar, dict[str, Any]], database: asyncpg.Pool
+) -> AsyncIterator[Litestar]:
+    """Give the application, started, on the test's database and folder; what a test puts into its state goes with it.
+
+    A test that brings settings of its own gets an application of its own.
+    """
+    base, made, state = built
+    if msgspec.structs.replace(settings, folder=base.folder) == base:
+        _as_new(made, state)
+        made.state["runtime"] = runtime_of(settings)
+    else:
+        made = create_app(settings, connect=False)
     started, stopping = asyncio.Event(), asyncio.Event()
 
     # Litestar's lifespan must end in the task that began it, and a fixture's two halves run in two.
@@ -200,6 +223,14 @@ async def app(settings: Settings, database: asyncpg.Pool) -> AsyncIterator[Lites
     yield made
     stopping.set()
     await living
+
+
+def _as_new(app: Litestar, state: dict[str, Any]) -> None:
+    app.state.clear()
+    for name, value in state.items():
+        app.state[name] = copy(value) if isinstance(value, list | dict) else value
+    app.state["tokens"]._known.clear()
+    app.state["tokens"].revocations = Revocations(TOKEN_SECONDS)
 
 
 @pytest.fixture

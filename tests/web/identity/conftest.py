@@ -77,6 +77,8 @@ async def new_member(brand: Brand, email: str) -> tuple[int, int]:
 @pytest.fixture
 def probe(app: Litestar) -> str:
     """Give the path of a route that says who calls it; its writes are guarded alike."""
+    if any(route.path == "/probe" for route in app.routes):
+        return "/probe"
 
     def described(caller: Caller) -> dict[str, Any]:
         return msgspec.to_builtins(caller)  # type: ignore[no-any-return]  # a struct's builtins are a mapping
