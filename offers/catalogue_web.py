@@ -38,7 +38,7 @@ async def create_offer(request: Asking, data: JSONBody[NewOffer]) -> Response[by
     """Publish an offer with its first version, and its budget if it has one."""
     partner_id = _partner(request)
     return await once(
-        write_of(request, data), 201, lambda connection: catalogue.create_offer(connection, partner_id, data)
+        await write_of(request, data), 201, lambda connection: catalogue.create_offer(connection, partner_id, data)
     )
 
 
@@ -57,7 +57,9 @@ async def add_version(request: Asking, offer: FromPath[str], data: JSONBody[NewO
     """
     partner_id, offer_id = _partner(request), _offer(offer)
     return await once(
-        write_of(request, data), 201, lambda connection: catalogue.add_version(connection, partner_id, offer_id, data)
+        await write_of(request, data),
+        201,
+        lambda connection: catalogue.add_version(connection, partner_id, offer_id, data),
     )
 
 
@@ -129,7 +131,7 @@ async def activate_offer(request: Asking, data: JSONBody[NewActivation]) -> Resp
     """
     programme_id, member_id, account_id = of_member(request.user)
     return await once(
-        write_of(request, data),
+        await write_of(request, data),
         lambda activation: 201 if activation.new else 200,
         lambda connection: activations.activate(
             connection, programme_id=programme_id, account_id=account_id, member_id=member_id, asked=data

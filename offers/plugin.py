@@ -6,10 +6,14 @@ from pathlib import Path
 from litestar.config.app import AppConfig
 
 from koinon.context import Context, Job
+from koinon.members.pending import add_pending_source
 from offers.backlog_web import router as backlog_router
 from offers.cards import owner_of
+from offers.catalogue import pending_points
+from offers.catalogue_web import router as catalogue_router
 from offers.earnings import Earnings
 from offers.intake import take_in
+from offers.pages import add_pages
 from offers.rewarding import settle_purchases
 from offers.web import router
 
@@ -18,10 +22,12 @@ class Offers(Context):
     """Cards, feeds, purchases, offers and rewards, plugged into the application."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the routes, and the proof that a card was just presented."""
+        """Add the routes, the pages, the proof that a card was just presented, and the points that are on their way."""
         app_config.state["earnings"] = Earnings()
         app_config.state["card_proof"] = owner_of
-        app_config.route_handlers.extend([router, backlog_router])
+        add_pending_source(app_config, pending_points)
+        app_config.route_handlers.extend([router, catalogue_router, backlog_router])
+        add_pages(app_config)
         return app_config
 
     def functions(self) -> Sequence[Path]:

@@ -59,11 +59,9 @@ async def list_windows(
     programme: FromQuery[str], limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
 ) -> Page[Window]:
     """List a programme's windows, the newest first, each with its run or with what stands against one."""
-    if cursor is not None and not re.fullmatch(r"[0-9]{1,18}", cursor):
-        raise invalid_field("/cursor", "not a cursor of this list")
+    before = window_cursor(cursor)
     async with pool().acquire() as connection:
-        programme_id = await _programme(connection, programme)
-        return await windows(connection, programme_id, None if cursor is None else int(cursor), limit)
+        return await windows(connection, await _programme(connection, programme), before, limit)
 
 
 @post(
@@ -86,7 +84,7 @@ async def ask_run(request: Asking, data: JSONBody[NewRun]) -> Response[bytes]:
     async def close(connection: Connection) -> Window:
         return await window(connection, programme_id, await ask_for_run(connection, programme_id, staff_id))
 
-    return await once(write_of(request, data), 202, close)
+    return await once(await write_of(request, data), 202, close)
 
 
 @get(
@@ -115,7 +113,7 @@ async def list_runs(
 async def read_run(run_id: FromPath[str]) -> Run:
     """Read a run: the nets of all parties, which sum to zero, the pool's check, its state and its approvals."""
     async with pool().acquire() as connection:
-        return await run(connection, _named(run_id))
+        return await run(connection, run_named(run_id))
 
 
 @post(
@@ -128,13 +126,13 @@ async def read_run(run_id: FromPath[str]) -> Run:
 )
 async def add_approval(request: Asking, run_id: FromPath[str]) -> Response[bytes]:
     """Approve a published run as its second person: never the one who asked for it."""
-    staff_id, approved = _staff(request), _named(run_id)
+    staff_id, approved = _staff(request), run_named(run_id)
 
     async def approve(connection: Connection) -> Run:
         await approve_run(connection, approved, staff_id)
         return await run(connection, approved)
 
-    return await once(write_of(request, None), 201, approve)
+    return await once(await write_of(request, None), 201, approve)
 
 
 @get(
@@ -219,7 +217,17 @@ async def _programme(connection: Connection, text: str) -> int:
     return programme_id
 
 
-def _named(text: str) -> int:
+def window_cursor(text: str | None) -> int | None:
+    """Return the number of the window that a list's cursor names; raises InvalidInput."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
+        raise invalid_field("/cursor", "not a cursor of this list")
+    return int(text)
+
+
+def run_named(text: str) -> int:
+    """Return the run that a path names; raises UnknownRun."""
     try:
         return ids.private("run", text)
     except ValueError:

@@ -31,7 +31,9 @@ async def add_staff(
         partner_id = ids.private("par", partner)
     except ValueError:
         raise UnknownPartner from None
-    return await once(write_of(request, data), 201, lambda connection: staff.add_staff(connection, partner_id, data))
+    return await once(
+        await write_of(request, data), 201, lambda connection: staff.add_staff(connection, partner_id, data)
+    )
 
 
 router = Router("/v1", route_handlers=[add_staff], tags=["parties"])
