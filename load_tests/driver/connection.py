@@ -1,8 +1,8 @@
 """Keep-alive HTTP to one installation: bounded, patient, and loud about what was refused."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
 
 import httpx
@@ -13,6 +13,7 @@ AT_ONCE = 32
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.2
 TIMEOUT_SECONDS = 120.0
+TIMEOUT = {"timeout": httpx.Timeout(TIMEOUT_SECONDS).as_dict()}
 JSON = "application/json"
 
 
@@ -30,6 +31,10 @@ class Refusal(DriveError):
         super().__init__(f"{method} {path}: {status} {self.code or document}: {document.get('detail', '')}")
 
 
+class NotAnswered(DriveError):
+    """The installation did not answer, however often it was asked."""
+
+
 class Connection:
     """An installation as seen over HTTP; `at_once` bounds the requests that are under way.
 
@@ -41,15 +46,12 @@ class Connection:
         """Take the installation's address."""
         self.address = address
         self.requests = 0
-        self._gate = asyncio.Semaphore(at_once)
-        # Callers carry their own cookies: one jar for all would sign every member in as the last one.
-        jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(
-            base_url=address,
-            cookies=jar,
-            timeout=TIMEOUT_SECONDS,
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-        )
+        # A transport each, of one connection: with all in one pool, httpx looks at every connection for every request,
+        # which costs several times the request. Bare transports carry no cookies, so every caller brings its own.
+        self._free: asyncio.LifoQueue[httpx.AsyncHTTPTransport] = asyncio.LifoQueue()
+        trusted = ssl.create_default_context()
+        for _ in range(at_once):
+            self._free.put_nowait(httpx.AsyncHTTPTransport(verify=trusted, limits=httpx.Limits(max_connections=1)))
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -57,7 +59,8 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        while not self._free.empty():
+            await self._free.get_nowait().aclose()
 
     async def send(
         self,
@@ -68,20 +71,41 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
-        """Send a request until it is answered, and return the answer; raises Refusal for a problem."""
+        """Send a request until it is answered, and return the answer, read; raises Refusal for a problem."""
         for attempt in range(1, ATTEMPTS + 1):
-            async with self._gate:
-                self.requests += 1
-                try:
-                    answer = await self._client.request(method, path, content=content, headers=headers, params=query)
-                except httpx.TransportError:
-                    if attempt == ATTEMPTS:
-                        raise
-                    answer = None
+            answer = await self._attempt(method, path, content, headers, query, last=attempt == ATTEMPTS)
             if answer is not None and (answer.status_code != 503 or attempt == ATTEMPTS):
                 return _checked(method, path, answer)
             await asyncio.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
+
+    async def _attempt(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, Any] | None,
+        *,
+        last: bool,
+    ) -> httpx.Response | None:
+        """Return the answer, or None when there was none and it is worth trying again."""
+        request = httpx.Request(
+            method, self.address + path, params=query, headers=headers, content=content, extensions=TIMEOUT
+        )
+        transport = await self._free.get()
+        self.requests += 1
+        try:
+            answer = await transport.handle_async_request(request)
+            await answer.aread()
+        except httpx.TransportError as error:
+            if last:
+                raise NotAnswered(f"{method} {path} was not answered: {error!r}") from None
+            return None
+        else:
+            return answer
+        finally:
+            self._free.put_nowait(transport)
 
 
 def decoded(answer: httpx.Response) -> Any:
