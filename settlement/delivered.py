@@ -4,15 +4,18 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import date
 
+import asyncpg
 import msgspec
 
 from koinon.audit.model import Effect
 from koinon.database import Connection, pool
 from koinon.parties.operations import UnknownPartner, programme_contracts
 from koinon.problems import NotFound
+from koinon.web.cursors import Page, page_of
 from settlement.books import position, read_lines, statements
 from settlement.calculation import expect, expected_lines
 from settlement.model import Carried, Cell, Position
+from settlement.publishing import decode_statement
 
 
 class UnknownStatement(NotFound):
@@ -61,6 +64,22 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     net_minor: int
 
 
+class StatementSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A published statement's figures: points of the window net of reversals, amounts in minor units."""
+
+    window: int
+    business_date: date
+    run_state: str
+    currency: str
+    issued: int
+    honoured: int
+    accepted: int
+    expired: int
+    pays_minor: int
+    receives_minor: int
+    net_minor: int
+
+
 async def published(connection: Connection, partner_id: int, window_no: int | None) -> Published:
     """Return a partner's statement of a window, or of the last one that was published; raises UnknownStatement."""
     row = await connection.fetchrow(statements["published_statement"], partner_id, window_no)
@@ -77,6 +96,14 @@ async def published(connection: Connection, partner_id: int, window_no: int | No
         bundle_bytes=row["size_bytes"],
         bundle_sha256=row["bundle_sha256"].hex(),
     )
+
+
+async def published_statements(
+    connection: Connection, partner_id: int, before: int | None, limit: int
+) -> Page[StatementSummary]:
+    """Return a page of a partner's published statements, the newest first; the cursor is the last one's window."""
+    rows = await connection.fetch(statements["published_statements"], partner_id, before, limit + 1)
+    return page_of(rows, limit, _summary, lambda row: str(row["window_no"]))
 
 
 async def bundle_parts(statement: Published) -> AsyncIterator[bytes]:
@@ -123,4 +150,21 @@ async def expected(connection: Connection, partner_id: int) -> Expected:
         pays_minor=net.pays,
         receives_minor=net.receives,
         net_minor=net.net,
+    )
+
+
+def _summary(row: asyncpg.Record) -> StatementSummary:
+    statement = decode_statement(row["content"])
+    return StatementSummary(
+        window=row["window_no"],
+        business_date=date.fromisoformat(statement.business_date),
+        run_state=row["state"],
+        currency=statement.currency,
+        issued=int(statement.points.issued),
+        honoured=int(statement.points.honoured),
+        accepted=int(statement.points.accepted),
+        expired=int(statement.points.expired),
+        pays_minor=int(statement.pays),
+        receives_minor=int(statement.receives),
+        net_minor=int(statement.net),
     )

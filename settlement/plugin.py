@@ -9,6 +9,7 @@ from litestar.config.app import AppConfig
 from koinon.context import Context, Job
 from settlement.commands import settle_command, verify_command
 from settlement.jobs import settle
+from settlement.pages import add_pages
 from settlement.web import router
 
 
@@ -16,8 +17,9 @@ class Settlement(Context):
     """Positions, runs and statements, plugged into the application."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the routes."""
+        """Add the routes and the pages."""
         app_config.route_handlers.append(router)
+        add_pages(app_config)
         return app_config
 
     def functions(self) -> Sequence[Path]:

@@ -121,6 +121,11 @@ async def runs(connection: Connection, programme_id: int, after: int | None, lim
     return page_of(rows, limit, lambda row: RunSummary(**_summary(row)), lambda row: ids.public("run", row["run_id"]))
 
 
+async def runs_waiting(connection: Connection, limit: int) -> list[RunSummary]:
+    """Return the runs of all programmes that wait for a second person's approval, the oldest first."""
+    return [RunSummary(**_summary(row)) for row in await connection.fetch(statements["runs_waiting"], limit)]
+
+
 async def run(connection: Connection, run_id: int) -> Run:
     """Return a run; raises UnknownRun."""
     row = await connection.fetchrow(statements["run"], run_id)

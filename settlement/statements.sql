@@ -175,6 +175,14 @@ WHERE r.programme_id = $1
         SELECT c.window_no, c.version FROM settlement.run c WHERE c.run_id = $2))
 ORDER BY r.window_no DESC, r.version DESC LIMIT $3;
 
+-- runs_waiting: runs of all programmes that wait for a second person, the oldest first
+SELECT r.*, w.business_date, p.code AS programme
+FROM settlement.run r
+JOIN ledger.settlement_window w USING (programme_id, window_no)
+JOIN parties.programme p USING (programme_id)
+WHERE r.state IN ('PUBLISHED', 'OBJECTION')
+ORDER BY r.calculated_at, r.run_id LIMIT $1;
+
 -- run: one run
 SELECT r.*, w.business_date, p.code AS programme
 FROM settlement.run r
@@ -204,6 +212,15 @@ JOIN parties.partner pa ON pa.partner_id = s.partner_id
 WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR r.window_no = $2)
     AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
 ORDER BY r.window_no DESC LIMIT 1;
+
+-- published_statements: a partner's published statements, the newest window first, before one
+SELECT r.window_no, r.state, s.content
+FROM settlement.statement s
+JOIN settlement.run r USING (run_id)
+JOIN settlement.bundle b USING (run_id, partner_id)
+WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR r.window_no < $2)
+    AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY r.window_no DESC LIMIT $3;
 
 -- bundle_part: one piece of a bundle
 SELECT content FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2 AND part_no = $3;

@@ -83,9 +83,10 @@ def _largest_first(brand: BrandBalance) -> tuple[int, str]:
 
 
 PANELS = (
-    Panel("member", "navigation", order=10, template="members/navigation.html"),
-    Panel("member", "home", order=10, template="members/wallet.html", load=load_wallet),
-    Panel("member", "home", order=30, template="members/latest.html", load=load_latest),
+    Panel("member", "navigation", 30, "members/pay_entry.html"),
+    Panel("member", "navigation", 50, "members/history_entry.html"),
+    Panel("member", "home", 10, "members/wallet.html", load_wallet),
+    Panel("member", "home", 30, "members/latest.html", load_latest),
 )
 
 router = Router("/", route_handlers=[history, pay_code])

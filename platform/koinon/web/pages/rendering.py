@@ -33,23 +33,33 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     request: PageRequest, shell: ShellName, template: str, *, status_code: int = 200, **context: Any
 ) -> Response[str]:
-    """Return a page: `template` extends `pages/shell.html` and gets the frame, `csrf`, and `context`."""
-    frame = await frame_of(request.user, shell)
-    common = {"frame": frame, "csrf": page_token(request), "path": request.url.path}
-    navigation = await rendered(request, shelled(request, shell, "navigation"), common)
-    done = request.query_params.get(NOTICE, "")
-    text = template_text(
-        request, template, **common, navigation=navigation, done=done if done.isidentifier() else "", **context
-    )
-    return html(text, status_code)
+    """Return a page: `template` extends `pages/shell.html` and gets what panels get, and `context`."""
+    return await _framed(request, await frame_of(request.user, shell), template, status_code, context)
 
 
 async def home(request: PageRequest, shell: ShellName) -> Response[str]:
     """Return a shell's first page: the panels of its slot `home`."""
     frame = await frame_of(request.user, shell)
-    common = {"frame": frame, "csrf": page_token(request), "path": request.url.path}
-    panels = await rendered(request, shelled(request, shell, "home"), common)
-    return await page(request, shell, "pages/home.html", panels=panels)
+    panels = await rendered(request, shelled(request, shell, "home"), common_of(request, frame))
+    return await _framed(request, frame, "pages/home.html", 200, {"panels": panels})
+
+
+async def _framed(
+    request: PageRequest, frame: Frame, template: str, status_code: int, context: dict[str, Any]
+) -> Response[str]:
+    common = common_of(request, frame)
+    navigation = await rendered(request, shelled(request, frame.shell, "navigation"), common)
+    return html(template_text(request, template, **common, navigation=navigation, **context), status_code)
+
+
+def common_of(request: PageRequest, frame: Frame) -> dict[str, Any]:
+    """Return what every template of a page gets; `done` names what a form just did, for the page to say."""
+    return {
+        "frame": frame,
+        "csrf": page_token(request),
+        "path": request.url.path,
+        "done": request.query_params.get(NOTICE, ""),
+    }
 
 
 def shelled(request: PageRequest, shell: ShellName, slot: Any) -> list[Panel]:
