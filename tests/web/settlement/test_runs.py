@@ -1,5 +1,7 @@
 """Windows and runs over HTTP: asked for, calculated by the worker, approved by a second person."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -188,3 +190,13 @@ async def test_one_programmes_runs_are_not_anothers(settled: League) -> None:
 
     listed = (await settled.anna.get("/v1/settlement/runs", programme=settled.programme)).json()["items"]
     assert [each["programme"] for each in listed] == [settled.programme]
+
+
+async def test_two_people_at_once_approve_once(settled: League, database: asyncpg.Pool) -> None:
+    """Of two approvals at the same moment one is taken, and the other is told that nothing waits any more."""
+    run = await settled.run()
+    answers = await asyncio.gather(settled.approve(settled.anna, run), settled.approve(settled.otto, run))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert await database.fetchval("SELECT count(*) FROM settlement.approval") == 1
+    assert await database.fetchval("SELECT count(*) FROM settlement.run_event WHERE state = 'APPROVED'") == 1
