@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from uuid import UUID
 
@@ -22,6 +23,7 @@ PurchaseKey = tuple[int, UUID]
 """(account, purchase)"""
 Considered = tuple[OfferVersion, int, Activation | None]
 """(version, funding partner's id, activation): an offer that is to be decided"""
+WHOLE = Fraction(1)
 
 
 @lru_cache(maxsize=10_000)
@@ -44,16 +46,23 @@ class Posted(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about one purchase, and which offers are to be decided about it.
 
-    `carried`: points by offer that stand in the ledger for purchases that this one turned out to be.
+    `kept` is the part of the purchase that was not returned, as far as its card tells: what a till saw counts for no
+    more. `carried`: points by offer that stand in the ledger for purchases that this one turned out to be.
     """
 
     key: PurchaseKey
     row: asyncpg.Record
     sightings: tuple[PurchaseFacts, ...]
+    kept: Fraction
     place_id: int | None
     offers: tuple[Considered, ...]
     rewards: Mapping[int, Posted]
     carried: Mapping[int, int]
+
+    @property
+    def stated_points(self) -> int:
+        """The points that the till stated, less the part that was returned."""
+        return int((self.row["stated_points"] or 0) * self.kept)
 
     @property
     def occurred_at(self) -> datetime:
@@ -95,7 +104,11 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     """Read what is known about purchases, in the order of their keys."""
     columns = [account for account, _ in keys], [purchase for _, purchase in keys]
     rows = await connection.fetch(statements["purchase_facts"], *columns)
-    paid = await connection.fetch(statements["payments_at"], *columns)
+    paid = [
+        ((row["account_id"], row["purchase_id"]), decode_payment(row["fold"]), row["linked_at"])
+        for row in await connection.fetch(statements["payments_at"], *columns)
+    ]
+    kept = {key: _kept(payment) for key, payment, _ in paid}
     rewards: dict[PurchaseKey, dict[int, Posted]] = {}
     for row in await connection.fetch(statements["rewards_of"], *columns):
         rewards.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = Posted(
@@ -110,7 +123,7 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     found = []
     for row in rows:
         key = (row["account_id"], row["purchase_id"])
-        sightings = (*seen.get(key, []), *_till_sighting(row))
+        sightings = (*seen.get(key, []), *_till_sighting(row, kept.get(key, WHOLE)))
         own = activated.get(row["account_id"], {})
         others = [
             offer
@@ -122,6 +135,7 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
                 key=key,
                 row=row,
                 sightings=sightings,
+                kept=kept.get(key, WHOLE),
                 place_id=next((facts.place_id for facts in sightings if facts.place_id is not None), None),
                 offers=(*own.values(), *others),
                 rewards=rewards.get(key, {}),
@@ -131,13 +145,19 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     return found
 
 
-def _till_sighting(row: asyncpg.Record) -> list[PurchaseFacts]:
+def _kept(payment: Payment) -> Fraction:
+    """Return the part of a payment that was neither refunded nor charged back."""
+    bought = max(payment.cleared_minor, payment.authorised_minor, 1)
+    return max(Fraction(0), 1 - Fraction(payment.refunded_minor + payment.charged_back_minor, bought))
+
+
+def _till_sighting(row: asyncpg.Record, kept: Fraction) -> list[PurchaseFacts]:
     if row["till_partner_id"] is None:
         return []
     place = PlaceFacts(row["till_place_id"], row["till_partner"], row["till_zone"])
     return [
         till_facts(
-            amount_minor=row["amount_minor"],
+            amount_minor=int(row["amount_minor"] * kept),
             currency=row["currency"],
             occurred_at=row["till_occurred_at"],
             place=place,
@@ -146,14 +166,13 @@ def _till_sighting(row: asyncpg.Record) -> list[PurchaseFacts]:
 
 
 async def _card_sightings(
-    connection: Connection, rows: Sequence[asyncpg.Record], paid: Sequence[asyncpg.Record]
+    connection: Connection,
+    rows: Sequence[asyncpg.Record],
+    paid: Sequence[tuple[PurchaseKey, Payment, datetime | None]],
 ) -> dict[PurchaseKey, list[PurchaseFacts]]:
     programmes = {(row["account_id"], row["purchase_id"]): row["programme_id"] for row in rows}
-    payments = [
-        ((row["account_id"], row["purchase_id"]), decode_payment(row["fold"]), row["linked_at"]) for row in paid
-    ]
-    known = await known_places(connection, [(programmes[key], payment) for key, payment, _ in payments])
-    resolved = [known.resolve(programmes[key], payment) for key, payment, _ in payments]
+    known = await known_places(connection, [(programmes[key], payment) for key, payment, _ in paid])
+    resolved = [known.resolve(programmes[key], payment) for key, payment, _ in paid]
     places = {
         row["place_id"]: PlaceFacts(row["place_id"], row["code"], row["time_zone"])
         for row in await connection.fetch(
@@ -161,7 +180,7 @@ async def _card_sightings(
         )
     }
     seen: dict[PurchaseKey, list[PurchaseFacts]] = {}
-    for (key, payment, linked_at), resolution in zip(payments, resolved, strict=True):
+    for (key, payment, linked_at), resolution in zip(paid, resolved, strict=True):
         place = places.get(resolution.place_id) if resolution.place_id is not None else None
         seen.setdefault(key, []).append(card_facts(payment, resolution, place, linked_at))
     return seen

@@ -146,9 +146,11 @@ def _plan(evidence: Evidence, contracts: Contracts) -> Plan:
             decision = limited(decision, Limit(0, CONTRACT_MISSING))  # noqa: PLW2901  # the decision with its limit
         contenders.append(contender(decision, version))
     row = evidence.row
-    if row["stated_points"] is not None and contracts.at(row["till_partner_id"], evidence.occurred_at) is not None:
+    if evidence.stated_points and contracts.at(row["till_partner_id"], evidence.occurred_at) is not None:
         partners[TILL_STATED] = row["till_partner_id"]
-        contenders.append(Contender(seen=Seen.TILL, partner=row["till_partner"], confirmed_points=row["stated_points"]))
+        contenders.append(
+            Contender(seen=Seen.TILL, partner=row["till_partner"], confirmed_points=evidence.stated_points)
+        )
     return Plan(
         evidence=evidence,
         contenders=contenders,

@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from koinon.database import pool, transaction
 from koinon.ids import new_id, new_record_id
-from koinon.ledger.operations import Ledger, open_account
+from koinon.ledger.model import Capture, Hold, Outcome, ReverseBurn
+from koinon.ledger.operations import Ledger, open_account, post_now, require_posted
 from koinon.ledger.operations import statements as ledger_statements
 from koinon.places.model import IdentityKind, Network, NetworkIdentity, registered_keys
 from koinon.runtime import Runtime
@@ -24,6 +26,7 @@ from tests.unit.offers.samples import body
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
 ACTIVATED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BOUGHT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 PROGRAMME = """
 INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, expiry_months,
@@ -170,7 +173,7 @@ class League:
         """Switch an offer on."""
         await pool().execute(ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at)
 
-    async def till(self, holder: Holder, at: datetime, partner: str = "grocer", **said: Any) -> Any:
+    async def till(self, holder: Holder, at: datetime = BOUGHT, partner: str = "grocer", **said: Any) -> UUID:
         """Write what a till saw, as a purchase of its own that is to be settled; returns the purchase's id."""
         purchase_id = new_record_id()
         told = {"amount_minor": 5000, "stated_points": None, "auth_code": None} | said
@@ -192,6 +195,37 @@ class League:
         """Post card messages through the feed."""
         batch = FeedBatch([msgspec.Raw(msgspec.json.encode(each)) for each in messages])
         return await take_batch(self.programme_id, self.source_id, batch)
+
+    async def spend(self, holder: Holder, points: int) -> Outcome:
+        """Burn points at the fuel station, as its till does, and return the capture."""
+        common: dict[str, Any] = {
+            "caller": "test",
+            "content_hash": "00",
+            "account_id": holder.account_id,
+            "unit_id": self.unit_id,
+            "occurred_at": ACTIVATED,
+            "partner_id": self.partners["fuel"],
+        }
+        hold = Hold(
+            key=f"h{next(self._numbers)}", version=1, points=points, today=TODAY, proof_kind="staff",
+            hold_expires_at=ACTIVATED, **common,
+        )  # fmt: skip
+        held = require_posted((await post_now(self.programme_id, [hold]))[0])
+        capture = Capture(key=f"c{next(self._numbers)}", hold_id=UUID(held.answer["hold_id"]), **common)
+        return require_posted((await post_now(self.programme_id, [capture]))[0])
+
+    async def unspend(self, holder: Holder, capture: Outcome) -> None:
+        """Undo a burn."""
+        undo = ReverseBurn(
+            caller="test", key=f"u{next(self._numbers)}", content_hash="00", account_id=holder.account_id,
+            unit_id=self.unit_id, occurred_at=ACTIVATED, partner_id=self.partners["fuel"],
+            reverses=UUID(capture.answer["journal_id"]),
+        )  # fmt: skip
+        require_posted((await post_now(self.programme_id, [undo]))[0])
+
+    async def contract(self, partner: str, version: int, effective_from: datetime) -> None:
+        """Add a version of a brand's contract."""
+        await pool().execute(CONTRACT, self.partners[partner], version, effective_from)
 
     async def work(self) -> None:
         """Let the worker do all that there is to do."""
@@ -244,6 +278,17 @@ async def decisions(holder: Holder) -> list[tuple[str | None, int]]:
     return [tuple(row) for row in rows]
 
 
+async def rewards(holder: Holder) -> list[tuple[int, int, int]]:
+    """Return (posted, pending, shortfall) of a member's rewards that are any, in the order of purchases and offers."""
+    rows = await pool().fetch(
+        "SELECT r.posted_points, r.pending_points, r.shortfall_points FROM offers.reward r"
+        " JOIN offers.purchase u USING (account_id, purchase_id) WHERE r.account_id = $1"
+        " AND r.posted_points + r.pending_points > 0 ORDER BY u.occurred_at, r.purchase_id, r.offer_id",
+        holder.account_id,
+    )
+    return [tuple(row) for row in rows]
+
+
 async def budget(offer: OfferVersion) -> tuple[int, int]:
     """Return (reserved, spent) points of an offer's budget."""
     row = await pool().fetchrow(
@@ -255,8 +300,8 @@ async def budget(offer: OfferVersion) -> tuple[int, int]:
 async def journal(holder: Holder) -> Sequence[tuple[str, int]]:
     """Return (kind, points) of everything that was posted to a member's account, in order."""
     rows = await pool().fetch(
-        "SELECT j.kind, sum(m.amount)::bigint FROM ledger.journal j JOIN ledger.movement m USING (account_id, journal_id)"
-        " WHERE j.account_id = $1 GROUP BY j.journal_id, j.kind ORDER BY j.journal_id",
+        "SELECT j.kind, sum(m.amount)::bigint FROM ledger.journal j JOIN ledger.movement m"
+        " USING (account_id, journal_id) WHERE j.account_id = $1 GROUP BY j.journal_id, j.kind ORDER BY j.journal_id",
         holder.account_id,
     )
     return [tuple(row) for row in rows]
