@@ -3,7 +3,7 @@
 import hmac
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import asyncpg
 import msgspec
@@ -59,7 +59,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class Sources:
     """The sources as one process knows them: read from the database and kept for two seconds."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._box = AESGCM(_derived(secret, b"source secrets"))
         self._drawing = _derived(secret, b"new source secrets")
         self._known: dict[int, tuple[float, Source]] = {}
@@ -67,9 +68,9 @@ class Sources:
     async def load(self, source_id: int) -> Source:
         """Return a source; raises UnknownSource. A secret that was taken away counts for two seconds more."""
         known = self._known.get(source_id)
-        if known is not None and known[0] > time.monotonic():
+        if known is not None and known[0] > self._now():
             return known[1]
-        read_at = time.monotonic()
+        read_at = self._now()
         row = await pool().fetchrow(statements["source"], source_id)
         if row is None:
             raise UnknownSource
