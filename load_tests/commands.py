@@ -24,4 +24,25 @@ def demo_command(*, leave: bool, seed: int, percent: int, folder: Path | None) -
     run_demo(seed=seed, percent=percent, folder=folder, leave=leave)
 
 
-commands: tuple[click.Command, ...] = (demo_command,)
+@click.command("replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What the file's columns are (TOML); by default the one of load_tests/mappings/ that fits.",
+)
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+@click.option(
+    "--operator",
+    "operator_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An operator's key, as `koinon keys operator` wrote it; by default one is made on this machine.",
+)
+def replay_command(*, file: Path, mapping: Path | None, as_json: bool, operator_file: Path | None) -> None:
+    """Replay FILE, a real file of card postings, over the public API on a sandbox programme."""
+    from load_tests.driver.replaying import run_replay  # noqa: PLC0415  # as in demo_command
+
+    run_replay(file, mapping=mapping, as_json=as_json, operator_file=operator_file)
+
+
+commands: tuple[click.Command, ...] = (demo_command, replay_command)
