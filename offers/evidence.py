@@ -147,7 +147,7 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
 
 def _kept(payment: Payment) -> Fraction:
     """Return the part of a payment that was neither refunded nor charged back."""
-    bought = max(payment.cleared_minor, payment.authorised_minor, 1)
+    bought = payment.cleared_minor + payment.open_minor or payment.authorised_minor or 1
     return max(Fraction(0), 1 - Fraction(payment.refunded_minor + payment.charged_back_minor, bought))
 
 
