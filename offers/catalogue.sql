@@ -93,7 +93,11 @@ ON CONFLICT (account_id, offer_id) DO NOTHING;
 SELECT u.purchase_id, u.occurred_at, pl.name AS place, pa.brand, s.amount_minor, s.currency, s.reversed_at, p.fold,
     coalesce(e.posted, 0) AS posted, coalesce(e.pending, 0) AS pending
 FROM offers.purchase u
-LEFT JOIN offers.till_sighting s ON s.account_id = u.account_id AND s.purchase_id = u.purchase_id
+LEFT JOIN LATERAL (
+    SELECT s.amount_minor, s.currency, s.reversed_at FROM offers.till_sighting s
+    WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id
+    ORDER BY s.reversed_at IS NULL DESC, s.sighting_id DESC LIMIT 1
+) s ON true
 LEFT JOIN LATERAL (
     SELECT p.fold FROM offers.payment p
     WHERE p.account_id = u.account_id AND p.purchase_id = u.purchase_id AND p.merged_into IS NULL

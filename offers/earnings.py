@@ -24,6 +24,7 @@ from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, U
 from koinon.money import EXPONENTS
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
 from koinon.web.requests import Write
+from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
 from offers.model import POINTS_MAX
@@ -175,13 +176,13 @@ async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Ans
             answers[position] = Answer(None, problem=problem)
     fresh = await _claim(connection, asked, answers)
     if fresh:
-        purchases = await _record(
+        sightings, purchases = await _record(
             connection, [asked[position] for position in fresh], [facts[place] for place in fresh]
         )
         settled = {each.key: each for each in await settle(connection, purchases)}
         bodies = [
-            msgspec.json.encode(_earning(facts[position], asked[position].partner_id, settled[key]))
-            for position, key in zip(fresh, purchases, strict=True)
+            msgspec.json.encode(_earning(facts[position], asked[position].partner_id, sighting, settled[key]))
+            for position, sighting, key in zip(fresh, sightings, purchases, strict=True)
         ]
         await connection.execute(
             statements["answer_requests"],
@@ -237,12 +238,19 @@ async def _replay(connection: Connection, asked: Sequence[Asked], answers: dict[
 
 async def _record(
     connection: Connection, asked: Sequence[Asked], facts: Sequence[asyncpg.Record]
-) -> list[tuple[int, UUID]]:
-    """Write the sightings, each on the purchase that the card has shown already or on a new one."""
+) -> tuple[list[UUID], list[PurchaseKey]]:
+    """Write the sightings, each on the purchase that the card has shown already or on a new one; return both.
+
+    A sighting has its purchase's id, but when it is rung up again after an earlier one was taken back.
+    """
     accounts = [row["account_id"] for row in facts]
     await lock_lanes(connection, sorted(set(accounts)))
     seen = await _seen_by_card(connection, asked, accounts)
-    purchases = [seen.get(place) or new_record_id() for place in range(len(asked))]
+    purchases = [seen[place]["purchase_id"] if place in seen else new_record_id() for place in range(len(asked))]
+    sightings = [
+        new_record_id() if place in seen and seen[place]["rung"] else purchase
+        for place, purchase in enumerate(purchases)
+    ]
     new = [place for place in range(len(asked)) if place not in seen]
     await connection.execute(
         statements["make_purchases"],
@@ -254,11 +262,12 @@ async def _record(
         [asked[place].place_id for place in new],
     )
     await connection.execute(
-        intake_statements["leave_purchases"], [accounts[place] for place in seen], [seen[place] for place in seen]
+        intake_statements["leave_purchases"], [accounts[place] for place in seen], [purchases[place] for place in seen]
     )
     await connection.execute(
         statements["add_sightings"],
         accounts,
+        sightings,
         purchases,
         [each.partner_id for each in asked],
         [each.place_id for each in asked],
@@ -271,11 +280,13 @@ async def _record(
         [each.earning.tender.auth_code if each.earning.tender else None for each in asked],
         [each.earning.occurred_at for each in asked],
     )
-    return list(zip(accounts, purchases, strict=True))
+    return sightings, list(zip(accounts, purchases, strict=True))
 
 
-async def _seen_by_card(connection: Connection, asked: Sequence[Asked], accounts: Sequence[int]) -> dict[int, UUID]:
-    """Return, by place in `asked`, the purchases that a card message has shown before; each is given once."""
+async def _seen_by_card(
+    connection: Connection, asked: Sequence[Asked], accounts: Sequence[int]
+) -> dict[int, asyncpg.Record]:
+    """Return, by place in `asked`, the payments that card messages have shown before; each is given once."""
     tendered = [place for place, each in enumerate(asked) if each.earning.tender]
     if not tendered:
         return {}
@@ -286,14 +297,16 @@ async def _seen_by_card(connection: Connection, asked: Sequence[Asked], accounts
     )
     payments = [(row, decode_payment(row["fold"])) for row in rows]
     places = await known_places(connection, [(row["programme_id"], payment) for row, payment in payments])
-    seen: dict[int, UUID] = {}
+    seen: dict[int, asyncpg.Record] = {}
+    taken: set[UUID] = set()
     for place in tendered:
         sighting = _sighting(asked[place])
         for row, payment in payments:
-            if row["account_id"] != accounts[place] or row["purchase_id"] in seen.values():
+            if row["account_id"] != accounts[place] or row["purchase_id"] in taken:
                 continue
             if is_same_purchase(sighting, payment, places.resolve(row["programme_id"], payment).place_id):
-                seen[place] = row["purchase_id"]
+                seen[place] = row
+                taken.add(row["purchase_id"])
                 break
     return seen
 
@@ -312,12 +325,12 @@ def _sighting(each: Asked) -> TillSighting:
     )
 
 
-def _earning(facts: asyncpg.Record, partner_id: int, settled: Settled) -> Earning:
+def _earning(facts: asyncpg.Record, partner_id: int, sighting: UUID, settled: Settled) -> Earning:
     """Return the till's answer; the receipts name what this call moved in the partner's own name."""
     moved = settled.posted_by(partner_id)
-    reasons = {decision.reason for decision in settled.decisions if decision.reason and not decision.confirmed_points}
+    reasons = {decision.reason for decision in settled.decisions if decision.reason}
     return Earning(
-        earning=ids.public_record("ern", *settled.key),
+        earning=ids.public_record("ern", settled.key[0], sighting),
         points=settled.points,
         pending_points=settled.pending,
         balance=moved[-1]["balance"] if moved else None,

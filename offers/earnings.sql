@@ -39,27 +39,27 @@ INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, o
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[]);
 
 -- add_sightings: what tills said
-INSERT INTO offers.till_sighting (account_id, purchase_id, partner_id, place_id, receipt, amount_minor, currency,
-    stated_points, card_token, source_id, auth_code, occurred_at)
-SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
-    $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::timestamptz[]);
+INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, receipt, amount_minor,
+    currency, stated_points, card_token, source_id, auth_code, occurred_at)
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
+    $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::timestamptz[]);
 
--- reverse_sighting: a till takes its earning back, once; gives its purchase's new revision
+-- reverse_sighting: a till takes its earning back, once; gives its purchase
 WITH reversed AS (
     UPDATE offers.till_sighting s SET reversed_at = $4
-    WHERE s.account_id = $1 AND s.purchase_id = $2 AND s.partner_id = $3 AND s.reversed_at IS NULL
+    WHERE s.account_id = $1 AND s.sighting_id = $2 AND s.partner_id = $3 AND s.reversed_at IS NULL
     RETURNING account_id, purchase_id
 )
 UPDATE offers.purchase u SET revision = u.revision + 1
 FROM reversed r WHERE u.account_id = r.account_id AND u.purchase_id = r.purchase_id
-RETURNING u.revision;
+RETURNING u.purchase_id;
 
 -- shortfall: points of a purchase that should have been taken back and were spent
 SELECT coalesce(sum(r.shortfall_points), 0)::bigint FROM offers.reward r WHERE r.account_id = $1 AND r.purchase_id = $2;
 
--- sighting: a till's earning of a partner
-SELECT s.purchase_id, s.reversed_at, s.stated_points FROM offers.till_sighting s
-WHERE s.account_id = $1 AND s.purchase_id = $2 AND s.partner_id = $3;
+-- sighting: whether there is such an earning of a partner
+SELECT EXISTS (SELECT FROM offers.till_sighting s
+               WHERE s.account_id = $1 AND s.sighting_id = $2 AND s.partner_id = $3);
 
 -- partner_facts: a partner's programme and time
 SELECT pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, clock_timestamp()) AS now,

@@ -52,20 +52,19 @@ async def reverse(connection: Connection, write: Write, asked: NewReversal) -> R
 
 async def _reverse_earning(connection: Connection, write: Write, earning: str) -> Reversal:
     try:
-        account_id, purchase_id = ids.private_record("ern", earning)
+        account_id, sighting_id = ids.private_record("ern", earning)
     except ValueError:
         raise UnknownEarning from None
     partner_id = write.caller.partner_id
     assert partner_id is not None, "reversals are asked for by partners"  # noqa: S101  # the guard saw to it
     facts = await connection.fetchrow(statements["partner_facts"], partner_id)
     await lock_lanes(connection, [account_id])
-    known = await connection.fetchrow(statements["sighting"], account_id, purchase_id, partner_id)
-    if known is None:
+    if not await connection.fetchval(statements["sighting"], account_id, sighting_id, partner_id):
         raise UnknownEarning
-    revision = await connection.fetchval(
-        statements["reverse_sighting"], account_id, purchase_id, partner_id, facts["now"]
+    purchase_id = await connection.fetchval(
+        statements["reverse_sighting"], account_id, sighting_id, partner_id, facts["now"]
     )
-    if revision is None:
+    if purchase_id is None:
         raise AlreadyReversed
     settled = (await settle(connection, [(account_id, purchase_id)]))[0]
     short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
@@ -74,7 +73,7 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str) -
         raise PointsAlreadySpent(missing_points=short)
     moved = settled.posted_by(partner_id)
     return Reversal(
-        reversal=ids.public_record("rev", account_id, purchase_id),
+        reversal=ids.public_record("rev", account_id, sighting_id),
         points=-sum(answer["points"] for answer in moved),
         receipts=tuple(issued_receipt(facts, account_id, answer) for answer in moved),
     )

@@ -53,7 +53,7 @@ JOIN offers.payment_message m ON m.account_id = g.account_id AND m.payment_id = 
 -- purchases_of: the purchases of payments, and whether a till has seen them
 SELECT p.account_id, p.payment_id, p.purchase_id,
     EXISTS (SELECT FROM offers.till_sighting s
-            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id) AS at_till
+            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id AND s.reversed_at IS NULL) AS at_till
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, payment_id)
 JOIN offers.payment p ON p.account_id = g.account_id AND p.payment_id = g.payment_id AND p.merged_into IS NULL;
 
@@ -61,17 +61,20 @@ JOIN offers.payment p ON p.account_id = g.account_id AND p.payment_id = g.paymen
 SELECT s.account_id, s.purchase_id, s.place_id, s.amount_minor, s.currency, s.card_token, s.source_id, s.auth_code,
     s.occurred_at
 FROM offers.till_sighting s
-WHERE s.account_id = ANY ($1::bigint[]) AND s.auth_code IS NOT NULL
+WHERE s.account_id = ANY ($1::bigint[]) AND s.auth_code IS NOT NULL AND s.reversed_at IS NULL
 AND NOT EXISTS (SELECT FROM offers.payment p
                 WHERE p.account_id = s.account_id AND p.purchase_id = s.purchase_id AND p.merged_into IS NULL)
 ORDER BY s.account_id, s.occurred_at, s.purchase_id;
 
--- free_payments: card payments of accounts that carry one of these authorisation codes and were seen at no till
-SELECT p.account_id, p.payment_id, p.purchase_id, p.fold, u.programme_id
+-- free_payments: card payments of accounts that carry one of these authorisation codes and stand at no till; `rung`:
+-- they did, until the till took it back
+SELECT p.account_id, p.payment_id, p.purchase_id, p.fold, u.programme_id,
+    EXISTS (SELECT FROM offers.till_sighting s
+            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id) AS rung
 FROM offers.payment p JOIN offers.purchase u ON u.account_id = p.account_id AND u.purchase_id = p.purchase_id
 WHERE p.account_id = ANY ($1::bigint[]) AND p.auth_codes && $2::text[] AND p.merged_into IS NULL
 AND NOT EXISTS (SELECT FROM offers.till_sighting s
-                WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id)
+                WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id AND s.reversed_at IS NULL)
 ORDER BY p.account_id, p.payment_id;
 
 -- put_payments: write the folds of payments
@@ -98,7 +101,7 @@ UPDATE offers.purchase u
 SET revision = u.revision + (u.purchase_id = g.purchase_id)::integer,
     merged_into = CASE WHEN NOT EXISTS (
         SELECT FROM offers.till_sighting s
-        WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id) THEN g.into_id END
+        WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id AND s.reversed_at IS NULL) THEN g.into_id END
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, purchase_id, into_id)
 WHERE u.account_id = g.account_id AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
 

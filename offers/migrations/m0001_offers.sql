@@ -79,9 +79,11 @@ CREATE TABLE offers.purchase (
 CREATE INDEX purchase_unsettled ON offers.purchase (account_id, purchase_id) WHERE settled_revision < revision;
 CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
--- What a till said about a purchase: points stated by the brand, or none (its offers decide).
+-- What a till said about a purchase: points stated by the brand, or none (its offers decide). What was taken back may
+-- be rung up again: of a purchase's sightings one stands at most.
 CREATE TABLE offers.till_sighting (
     account_id bigint NOT NULL,
+    sighting_id uuid NOT NULL DEFAULT uuidv7(),
     purchase_id uuid NOT NULL,
     partner_id bigint NOT NULL,
     place_id bigint NOT NULL,
@@ -94,11 +96,14 @@ CREATE TABLE offers.till_sighting (
     auth_code text,
     occurred_at timestamptz NOT NULL,
     reversed_at timestamptz,
-    PRIMARY KEY (account_id, purchase_id),
+    PRIMARY KEY (account_id, sighting_id),
     CONSTRAINT till_amount CHECK (amount_minor > 0),
     CONSTRAINT till_points CHECK (stated_points > 0)
 );
-CREATE INDEX till_sighting_tender ON offers.till_sighting (account_id, auth_code) WHERE auth_code IS NOT NULL;
+CREATE UNIQUE INDEX till_sighting_one_stands ON offers.till_sighting (account_id, purchase_id) WHERE reversed_at IS NULL;
+CREATE INDEX till_sighting_purchase ON offers.till_sighting (account_id, purchase_id);
+CREATE INDEX till_sighting_tender ON offers.till_sighting (account_id, auth_code)
+    WHERE auth_code IS NOT NULL AND reversed_at IS NULL;
 
 CREATE TABLE offers.payment (
     account_id bigint NOT NULL,
