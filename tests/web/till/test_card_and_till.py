@@ -1,0 +1,177 @@
+"""A purchase that a till and a card report: rewarded once, by the better of the two, whichever came first."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.web.offers.bodies import published
+from tests.web.town import Person, Town, card_message
+
+TOKEN = "tok-ada"
+
+
+def tender(town: Town, **changes: Any) -> dict[str, Any]:
+    """Return what a till says of Ada's card."""
+    return {"source": town.processor.source, "token": TOKEN, "auth_code": "A1B2C3"} | changes
+
+
+async def paid_by_card(town: Town, **changes: Any) -> None:
+    """Let the processor report the payment, and the worker take it in."""
+    answer = await town.processor.feed([card_message(town.grocer, TOKEN, **changes)])
+    assert answer.json()["accepted"] == 1, answer.text
+    await town.work()
+
+
+async def customer(town: Town) -> Person:
+    """Enrol Ada and link her card."""
+    ada = await town.person()
+    await town.processor.linked(ada, TOKEN)
+    return ada
+
+
+async def purchases(database: asyncpg.Pool) -> int:
+    """Return how many purchases there are."""
+    count: int = await database.fetchval("SELECT count(*) FROM offers.purchase WHERE merged_into IS NULL")
+    return count
+
+
+async def issued(database: asyncpg.Pool) -> dict[str, int]:
+    """Return the points that each brand has issued, less what it took back."""
+    rows = await database.fetch(
+        "SELECT p.code, sum(CASE m.debit_kind WHEN 'issued' THEN m.amount ELSE -m.amount END)::bigint AS points "
+        "FROM ledger.movement m JOIN parties.partner p ON p.partner_id = m.issuer_id "
+        "WHERE 'issued' IN (m.debit_kind, m.credit_kind) GROUP BY p.code"
+    )
+    return {row["code"]: row["points"] for row in rows}
+
+
+@pytest.mark.parametrize("first", ["till", "card"])
+@pytest.mark.parametrize(("stated", "best"), [(30, 100), (250, 250)])
+async def test_it_is_rewarded_once(town: Town, database: asyncpg.Pool, first: str, stated: int, best: int) -> None:
+    """The offer gives 100, the till states less or more: the better one stands alone, in either order."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    if first == "card":
+        await paid_by_card(town)
+        assert await ada.balance() == (100, 0)
+    answer = await town.grocer.earn(ada, points=stated, tender=tender(town))
+    assert answer.json()["points"] == best
+    if first == "till":
+        await paid_by_card(town)
+
+    assert await ada.balance() == (best, 0)
+    assert await issued(database) == {"grocer": best}
+    assert await purchases(database) == 1
+
+
+async def test_a_switch_reverses_the_first(town: Town, database: asyncpg.Pool) -> None:
+    """The till's better points replace the offer's, and the receipts name both journals."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    await paid_by_card(town)
+    body = (await town.grocer.earn(ada, points=250, tender=tender(town))).json()
+
+    assert (body["points"], body["balance"]) == (250, 250)
+    assert [(receipt["effect"], receipt["points"]) for receipt in body["receipts"]] == [
+        ("issued", "-100"),
+        ("issued", "250"),
+    ]
+    kinds = await database.fetch("SELECT kind FROM ledger.journal ORDER BY journal_id")
+    assert [row["kind"] for row in kinds] == ["earn", "reverse_earn", "earn"]
+
+
+async def test_a_till_that_changes_nothing_has_no_receipt(town: Town) -> None:
+    """The card's reward is better and stands: the till is told what the purchase earned, and issued nothing."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    await paid_by_card(town)
+    body = (await town.grocer.earn(ada, points=30, tender=tender(town))).json()
+    assert (body["points"], body["receipts"]) == (100, [])
+
+
+async def test_the_till_of_an_offer(town: Town, database: asyncpg.Pool) -> None:
+    """Without stated points the brand's standing offer decides, once for the till and the card."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    body = (await town.grocer.earn(ada, tender=tender(town))).json()
+    assert (body["points"], [receipt["points"] for receipt in body["receipts"]]) == (100, ["100"])
+    await paid_by_card(town)
+    assert await issued(database) == {"grocer": 100}
+    decision = await database.fetchrow("SELECT count(*) AS receipts, max(points) AS points FROM offers.decision")
+    assert tuple(decision) == (1, 100)
+
+
+async def test_another_purchase_of_the_same_card(town: Town, database: asyncpg.Pool) -> None:
+    """Another authorisation code, another card, another brand's place: two purchases, two rewards."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    source = (await town.source("other")).source
+    for changes in ({"auth_code": "ZZZZZZ"}, {"token": "tok-other"}, {"source": source}):
+        await town.grocer.earn(ada, points=250, tender=tender(town, **changes))
+    await town.cafe.earn(ada, points=250, tender=tender(town))
+    await paid_by_card(town)
+    assert await ada.balance() == (1100, 0)
+    assert await purchases(database) == 5
+
+
+async def test_two_tills_and_one_payment(town: Town, database: asyncpg.Pool) -> None:
+    """A payment belongs to one of them: the other is a purchase of its own."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    await paid_by_card(town)
+    for _ in range(2):
+        await town.grocer.earn(ada, points=250, tender=tender(town))
+    assert await ada.balance() == (500, 0)
+    assert await purchases(database) == 2
+
+
+@pytest.mark.parametrize("first", ["till", "card"])
+async def test_a_reversed_till_leaves_the_card(town: Town, database: asyncpg.Pool, first: str) -> None:
+    """After the till took its earning back, the card's reward counts again."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    if first == "card":
+        await paid_by_card(town)
+    earning = (await town.grocer.earn(ada, points=250, tender=tender(town))).json()["earning"]
+    if first == "till":
+        await paid_by_card(town)
+    answer = await town.grocer.reverse(earning=earning)
+    assert answer.status_code == 201, answer.text
+    assert [receipt["points"] for receipt in answer.json()["receipts"]] == ["-250", "100"]
+    assert answer.json()["points"] == 150
+    assert await ada.balance() == (100, 0)
+    assert await issued(database) == {"grocer": 100}
+
+
+@pytest.mark.parametrize("card", ["first", "between", "last"])
+async def test_a_till_that_rings_again(town: Town, database: asyncpg.Pool, card: str) -> None:
+    """A wrong amount is taken back and rung up again with the same tender: still one purchase, rewarded once."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    if card == "first":
+        await paid_by_card(town)
+    wrong = (await town.grocer.earn(ada, points=300, tender=tender(town))).json()["earning"]
+    if card == "between":
+        await paid_by_card(town)
+    assert (await town.grocer.reverse(earning=wrong)).status_code == 201
+    right = await town.grocer.earn(ada, points=250, tender=tender(town))
+    assert right.status_code == 201, right.text
+    if card == "last":
+        await paid_by_card(town)
+    await town.work()
+    assert await ada.balance() == (250, 0)
+    assert await issued(database) == {"grocer": 250}
+
+
+async def test_a_refund_by_card_follows(town: Town) -> None:
+    """The offer's points follow what the card gave back, though a till has seen the whole amount."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    await town.grocer.earn(ada, points=30, tender=tender(town))
+    await paid_by_card(town, payment_ref="p1")
+    assert await ada.balance() == (100, 0)
+    await paid_by_card(town, kind="refund", payment_ref="p1", amount_minor=400)
+    assert await ada.balance() == (60, 0)
+    await paid_by_card(town, kind="refund", payment_ref="p1", amount_minor=600)
+    assert await ada.balance() == (0, 0)
