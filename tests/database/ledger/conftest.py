@@ -1,24 +1,21 @@
 """A coalition of a test's own, in a database that these tests share, and a connection as the application's role."""
 
-import uuid
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from koinon.database import APPLICATION_ROLE, Connection
+from tests.conftest import Databases
 from tests.ledger_kit import Coalition
 
 
 @pytest.fixture(scope="session")
-async def ledger_url(server_url: str, template: str) -> AsyncIterator[str]:
+async def ledger_url(databases: Databases) -> AsyncIterator[str]:
     """Give the URL of one migrated database for all tests that bring a coalition of their own."""
-    name = f"ledger_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(server_url)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield server_url.replace("/postgres?", f"/{name}?")
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+    name = await databases.take()
+    yield databases.url_of(name)
+    await databases.give_back(name)
 
 
 @pytest.fixture
