@@ -10,25 +10,19 @@ from typing import Any
 
 import msgspec
 
-from koinon.clock import add_months, business_date
 from koinon.database import Connection, beside, transaction
 from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn, content_hash
 from koinon.ledger.operations import post
 from koinon.runtime import Runtime
-from offers.budgets import Share, grow_shares, set_shares, standing_shares
-from offers.decisions import Decision, Limit, Seen, limited, receipt_bytes
+from offers.decisions import Decision, receipt_bytes
 from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
-from offers.model import DEFAULT_STACK_GROUP, OfferVersion
-from offers.rewards import Contender, Reward, contender, reward
+from offers.plans import Plan, decisions_of, keep_shares, plan_for, terms_of, within_budgets
+from offers.rewards import Reward
 
 statements = beside(__file__)
 
 SLICE_PURCHASES = 300
 CALLER = "offers"
-TILL_STATED = 0
-"""The `offer_id` of what a till stated by itself."""
-BUDGET_EXHAUSTED = "budget-exhausted"
-CONTRACT_MISSING = "contract-missing"
 
 Posting = tuple[int, int, AnyCommand]
 """(place of the plan, offer, command)"""
@@ -56,42 +50,6 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-class Plan(msgspec.Struct, kw_only=True):
-    """A purchase on its way to being settled: contenders, what budgets grant them, the choice, and what was posted.
-
-    By offer: `partners` fund, `versions` are decided, `shares` are what the purchase had of budgets when this began,
-    `granted` what budgets' winners may have now, `standing` is what stands in the ledger.
-    """
-
-    evidence: Evidence
-    contenders: list[Contender]
-    partners: dict[int, int]
-    versions: dict[int, OfferVersion]
-    chosen: Reward
-    shares: dict[int, int] = {}
-    granted: dict[int, int] = {}
-    standing: dict[int, int]
-    posted: dict[int, list[Outcome]] = {}
-
-    @property
-    def winners(self) -> dict[int, Contender]:
-        """What the purchase earns, by offer."""
-        return {each.offer_id: each for each in self.chosen.winners}
-
-    @property
-    def budgeted(self) -> set[int]:
-        """The offers that pay from a budget."""
-        return {offer_id for offer_id, version in self.versions.items() if version.budget_points is not None}
-
-    def group(self, offer_id: int) -> str:
-        """Return the stack group of an offer."""
-        return self.versions[offer_id].stack_group if offer_id in self.versions else DEFAULT_STACK_GROUP
-
-    def target(self, offer_id: int) -> int:
-        """Return the points of an offer that should stand in the ledger."""
-        return winner.confirmed_points if (winner := self.winners.get(offer_id)) else 0
-
-
 async def settle_purchases(_: Runtime) -> bool:
     """Settle one slice of purchases about which more is known than was settled; tells whether there was any."""
     async with transaction() as connection:
@@ -114,12 +72,12 @@ async def settle(connection: Connection, keys: Sequence[PurchaseKey]) -> list[Se
     partners |= {each.row["till_partner_id"] for each in evidence if each.row["till_partner_id"] is not None}
     partners |= {posted.partner_id for each in evidence for posted in each.rewards.values()}
     contracts = await contracts_of(connection, sorted(partners))
-    plans = [_plan(each, contracts) for each in evidence]
-    await _within_budgets(connection, plans)
+    plans = [plan_for(each, contracts) for each in evidence]
+    await within_budgets(connection, plans)
     await _post(connection, plans, contracts)
     settled = [_settled(plan) for plan in plans]
     await _record(connection, plans, settled, contracts)
-    await _keep_shares(connection, plans)
+    await keep_shares(connection, plans)
     return settled
 
 
@@ -135,107 +93,6 @@ async def _touch_merged(connection: Connection, evidence: Sequence[Evidence]) ->
             [each.key[0] for each in merged],
             [each.row["merged_into"] for each in merged],
         )
-
-
-def _plan(evidence: Evidence, contracts: Contracts) -> Plan:
-    contenders: list[Contender] = []
-    partners = {offer_id: posted.partner_id for offer_id, posted in evidence.rewards.items()}
-    partners |= {version.offer_id: partner_id for version, partner_id, _ in evidence.offers}
-    for decision, version, partner_id in evidence.decisions():
-        if contracts.at(partner_id, evidence.occurred_at) is None:
-            decision = limited(decision, Limit(0, CONTRACT_MISSING))  # noqa: PLW2901  # the decision with its limit
-        contenders.append(contender(decision, version))
-    row = evidence.row
-    if evidence.stated_points and contracts.at(row["till_partner_id"], evidence.occurred_at) is not None:
-        partners[TILL_STATED] = row["till_partner_id"]
-        contenders.append(
-            Contender(seen=Seen.TILL, partner=row["till_partner"], confirmed_points=evidence.stated_points)
-        )
-    return Plan(
-        evidence=evidence,
-        contenders=contenders,
-        partners=partners,
-        versions={version.offer_id: version for version, _, _ in evidence.offers},
-        chosen=reward(contenders),
-        standing={offer_id: posted.posted_points for offer_id, posted in evidence.rewards.items()},
-    )
-
-
-async def _within_budgets(connection: Connection, plans: Sequence[Plan]) -> None:
-    """Ask the budgets of the winners' offers for their shares, and choose anew where less was granted."""
-    asking = {
-        (offer_id, plan.evidence.key[1]): plan
-        for plan in plans
-        for offer_id in (plan.budgeted | plan.evidence.rewards.keys()) - {TILL_STATED}
-    }
-    if not asking:
-        return
-    for (offer_id, purchase_id), points in (await standing_shares(connection, list(asking))).items():
-        asking[offer_id, purchase_id].shares[offer_id] = points
-    concerned = [plan for plan in plans if plan.budgeted]
-    while shares := [share for plan in concerned for share in _lacking(plan)]:
-        granted = await grow_shares(shares)
-        for share in shares:
-            plan = asking[share.offer_id, share.purchase_id]
-            had = granted.get((share.offer_id, share.purchase_id), 0)
-            plan.granted[share.offer_id] = min(had, share.reserved)
-        for plan in concerned:
-            plan.chosen = reward([_granted(each, plan.granted) for each in plan.contenders])
-
-
-def _lacking(plan: Plan) -> list[Share]:
-    """Return what to ask of budgets that were not asked yet; a winner that has its share already need not ask."""
-    lacking = []
-    for offer_id, winner in plan.winners.items():
-        if offer_id not in plan.budgeted or offer_id in plan.granted:
-            continue
-        if winner.points <= plan.shares.get(offer_id, 0):
-            plan.granted[offer_id] = winner.points
-        else:
-            lacking.append(_share(plan, offer_id, step=0, spent=0, reserved=winner.points))
-    return lacking
-
-
-def _share(plan: Plan, offer_id: int, *, step: int, spent: int, reserved: int) -> Share:
-    """Return a share in one of the two steps of a revision: grown first, set afterwards."""
-    return Share(
-        offer_id=offer_id,
-        purchase_id=plan.evidence.key[1],
-        account_id=plan.evidence.key[0],
-        revision=plan.evidence.row["revision"] * 2 + step,
-        spent=spent,
-        reserved=reserved,
-    )
-
-
-async def _keep_shares(connection: Connection, plans: Sequence[Plan]) -> None:
-    """Set every share to what stands in the ledger and what is expected on top; the rest goes back to its budget."""
-    shares = [
-        _share(
-            plan,
-            offer_id,
-            step=1,
-            spent=plan.standing.get(offer_id, 0),
-            reserved=winner.pending_points if (winner := plan.winners.get(offer_id)) else 0,
-        )
-        for plan in plans
-        for offer_id in plan.shares.keys() | plan.granted.keys()
-    ]
-    if shares:
-        await set_shares(connection, shares)
-
-
-def _granted(each: Contender, granted: dict[int, int]) -> Contender:
-    points = granted.get(each.offer_id)
-    if each.decision is None or points is None or points >= each.points:
-        return each
-    decision = limited(each.decision, Limit(points, BUDGET_EXHAUSTED))
-    return msgspec.structs.replace(
-        each,
-        confirmed_points=decision.confirmed_points,
-        pending_points=decision.pending_points,
-        decision=decision,
-    )
 
 
 async def _post(connection: Connection, plans: Sequence[Plan], contracts: Contracts) -> None:
@@ -272,7 +129,7 @@ def _taken_back(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
     postings: list[Posting] = []
     for offer_id, before in sorted(plan.evidence.rewards.items()):
         points = before.posted_points - plan.target(offer_id)
-        if before.posted_points and plan.target(offer_id) and before.terms != _terms(plan, offer_id, contracts):
+        if before.posted_points and plan.target(offer_id) and before.terms != terms_of(plan, offer_id, contracts):
             points = before.posted_points
         if points > 0:
             common = _common(plan, offer_id, "back", points)
@@ -290,21 +147,11 @@ def _given(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
     for offer_id, winner in sorted(plan.winners.items()):
         points = winner.confirmed_points - plan.standing.get(offer_id, 0) - short.get(winner.stack_group, 0)
         if points > 0:
-            version, expires_on = _terms(plan, offer_id, contracts)
+            version, expires_on = terms_of(plan, offer_id, contracts)
             reason = plan.versions[offer_id].name if offer_id in plan.versions else None
             common = _common(plan, offer_id, "earn", points) | {"reason": reason}
             postings.append((place, offer_id, Earn(version=version, points=points, expires_on=expires_on, **common)))
     return postings
-
-
-def _terms(plan: Plan, offer_id: int, contracts: Contracts) -> tuple[int, date | None]:
-    """Return (contract version of the funder, expiry) of points for the purchase's own time."""
-    at, row = plan.evidence.occurred_at, plan.evidence.row
-    version = contracts.at(plan.partners[offer_id], at)
-    assert version is not None, "a contender without a contract has no points"  # noqa: S101  # _plan saw to it
-    if row["expiry_months"] is None:
-        return version, None
-    return version, add_months(business_date(at, row["time_zone"]), row["expiry_months"])
 
 
 def _common(plan: Plan, offer_id: int, kind: str, points: int) -> dict[str, Any]:
@@ -328,28 +175,12 @@ def _settled(plan: Plan) -> Settled:
     return Settled(
         key=plan.evidence.key,
         reward=plan.chosen,
-        decisions=_decisions(plan),
+        decisions=decisions_of(plan),
         partners=plan.partners,
         posted=plan.posted,
         points=sum(each.confirmed_points for each in plan.chosen.winners),
         pending=sum(each.pending_points for each in plan.chosen.winners),
     )
-
-
-def _decisions(plan: Plan) -> tuple[Decision, ...]:
-    """Return one receipt an offer: the winner's, else the one that came furthest."""
-    chosen = [each.decision for each in (*plan.chosen.winners, *plan.chosen.stacked_out) if each.decision]
-    ranked = sorted(plan.contenders, key=lambda each: -each.points)
-    rest = [_limited_again(each.decision, plan) for each in ranked if each.decision]
-    best: dict[int, Decision] = {}
-    for decision in (*chosen, *rest):
-        best.setdefault(decision.offer_id, decision)
-    return tuple(best[offer_id] for offer_id in sorted(best))
-
-
-def _limited_again(decision: Decision, plan: Plan) -> Decision:
-    points = plan.granted.get(decision.offer_id)
-    return decision if points is None else limited(decision, Limit(points, BUDGET_EXHAUSTED))
 
 
 async def _record(
@@ -389,7 +220,7 @@ def _figures(plan: Plan, contracts: Contracts) -> list[tuple[Any, ...]]:
         posted = plan.standing.get(offer_id, 0)
         terms: tuple[int | None, date | None] = before.terms if before else (None, None)
         if plan.target(offer_id):
-            terms = _terms(plan, offer_id, contracts)
+            terms = terms_of(plan, offer_id, contracts)
         figures.append(
             (
                 *plan.evidence.key, offer_id, plan.partners[offer_id], winner.pending_points if winner else 0, posted,

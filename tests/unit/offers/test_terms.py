@@ -9,7 +9,7 @@ import offers.rewards
 from koinon.places import model as places_model
 from offers.messages import Channel
 from offers.model import FixedPoints, Hours
-from offers.rewarding import BUDGET_EXHAUSTED, CONTRACT_MISSING
+from offers.plans import BUDGET_EXHAUSTED, CONTRACT_MISSING
 from offers.terms import REASONS, reason_text, terms, terms_hash
 from tests.unit.offers.samples import version
 
