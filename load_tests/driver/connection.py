@@ -28,7 +28,8 @@ class Refusal(DriveError):
         self.status = status
         self.code = str(document.get("code", ""))
         self.document = dict(document)
-        super().__init__(f"{method} {path}: {status} {self.code or document}: {document.get('detail', '')}")
+        told = document.get("detail") or document.get("errors") or document.get("title", "")
+        super().__init__(f"{method} {path}: {status} {self.code}: {told}")
 
 
 class NotAnswered(DriveError):

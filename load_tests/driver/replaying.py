@@ -210,7 +210,7 @@ class Replay:
             "time_zone": self.layout.date.zone,
             "identities": identities,
         }
-        name = hashlib.sha256(place.name.encode()).hexdigest()[:24]
+        name = hashlib.sha256(place.name.encode()).hexdigest()
         await self.operator.post("/v1/places", body, key=self._key(f"place:{name}"))
 
     async def _card(self, machine: Machine, processor: Processor, token: str, last4: str) -> None:
@@ -231,7 +231,7 @@ class Replay:
         return last
 
     def _key(self, name: str) -> str:
-        return f"{self.digest[:24]}:{name}"
+        return f"{self.digest}:{name}"
 
 
 def file_digest(path: Path) -> str:
