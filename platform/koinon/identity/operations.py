@@ -37,8 +37,10 @@ async def grant_role(connection: Connection, *, staff_id: int, role: Role, partn
 
 
 async def end_grant(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> None:
-    """Take a role away; sessions lose it with their next request."""
+    """Take a role away: sessions lose it with their next request, and with the operator's role its clients end."""
     await connection.execute(statements["end_grant"], staff_id, partner_id, role)
+    if role == "operator":
+        await connection.execute(statements["revoke_staff_clients"], staff_id)
 
 
 async def register_client(

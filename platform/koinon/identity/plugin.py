@@ -5,10 +5,14 @@ from pathlib import Path
 
 import click
 from litestar.config.app import AppConfig
+from litestar.handlers import HTTPRouteHandler
+from litestar.plugins.base import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
 
 from koinon.context import Context, Job
 from koinon.identity.access_tokens import AccessTokens
 from koinon.identity.commands import keys
+from koinon.identity.described import SCHEMES, security_of
 from koinon.identity.jobs import forget_what_ran_out
 from koinon.identity.middleware import Authentication
 from koinon.identity.sign_in_web import router as sign_in_router
@@ -17,7 +21,7 @@ from koinon.identity.sources import Sources
 from koinon.identity.web import router as token_router
 
 
-class Identity(Context):
+class Identity(Context, ReceiveRoutePlugin):
     """Tokens, sessions and guards, plugged into the application."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -25,10 +29,20 @@ class Identity(Context):
         runtime = app_config.state["runtime"]
         tokens = AccessTokens(runtime.keys.token, runtime.settings.base_url)
         app_config.state["tokens"] = tokens
-        app_config.middleware.append(Authentication(tokens))
+        # Outermost: whoever is refused for want of a caller costs no look at the body.
+        app_config.middleware.insert(0, Authentication(tokens))
         app_config.state["sources"] = Sources(runtime.keys.secret)
         app_config.route_handlers.extend([token_router, sign_in_router, source_router])
+        if app_config.openapi_config is not None:
+            app_config.openapi_config.components = [SCHEMES]
         return app_config
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Say in the interface's description what each route's guards ask for."""
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                if isinstance(handler, HTTPRouteHandler):
+                    handler.security = security_of(handler)
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""

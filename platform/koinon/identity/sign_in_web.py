@@ -17,6 +17,9 @@ from koinon.problems import InvalidInput, NotFound, invalid_field
 from koinon.settings import Settings
 from koinon.web.openapi import reads, refusals
 
+# Anyone may call these: nobody is to make us read more than a form.
+BODY_BYTES_MAXIMUM = 16 * 1024
+
 Email = Annotated[str, msgspec.Meta(max_length=320, examples=["anna@example.org"])]
 Programme = Annotated[str, msgspec.Meta(max_length=64, description="A member's programme, by its id or its code.")]
 
@@ -161,4 +164,5 @@ router = Router(
     "/v1/sign-in",
     route_handlers=[ask_sign_in_code, open_signed_in_session, read_session, sign_out],
     tags=["sign-in"],
+    request_max_body_size=BODY_BYTES_MAXIMUM,
 )

@@ -15,6 +15,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 -- revoke_client: end a client's access; nothing when there is no such client or it was revoked before
 UPDATE identity.client SET revoked_at = clock_timestamp() WHERE client_id = $1 AND revoked_at IS NULL RETURNING client_id;
 
+-- revoke_staff_clients: end the access of all clients of a member of staff
+UPDATE identity.client SET revoked_at = clock_timestamp() WHERE staff_id = $1 AND revoked_at IS NULL;
+
 -- make_staff: know a person by their address; the name of one who is known stays
 INSERT INTO identity.staff (staff_id, email, name) VALUES ($1, $2, $3)
 ON CONFLICT (email) DO UPDATE SET name = identity.staff.name RETURNING staff_id;

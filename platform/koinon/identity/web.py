@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ValidationException
 from litestar.params import URLEncodedBody
 
 from koinon.clock import machine_now
@@ -26,6 +26,7 @@ from koinon.web.openapi import refusals
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
 KEYS_FRESH_SECONDS = 300
+BODY_BYTES_MAXIMUM = 16 * 1024
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105  # a kind of token, not a secret
 
 
-def _not_a_token_request(request: Request[Any, Any, Any], _: HTTPException) -> Response[dict[str, Any]]:
+def _not_a_token_request(request: Request[Any, Any, Any], _: ValidationException) -> Response[dict[str, Any]]:
     return render(request, TokenRequestInvalid("the body must be a form, and hold no parameter twice"))
 
 
@@ -58,7 +59,8 @@ def _not_a_token_request(request: Request[Any, Any, Any], _: HTTPException) -> R
     operation_id="issueAccessToken",
     tags=["identity"],
     summary="Exchange a signed client assertion for an access token",
-    exception_handlers={HTTPException: _not_a_token_request},
+    request_max_body_size=BODY_BYTES_MAXIMUM,
+    exception_handlers={ValidationException: _not_a_token_request},
     responses=refusals(TokenRequestInvalid, UnsupportedGrantType, InvalidScope, InvalidClient),
 )
 async def issue_access_token(

@@ -20,6 +20,8 @@ from koinon.identity.model import (
     scopes_of,
     thumbprint,
 )
+from koinon.identity.sign_in_web import session_cookie
+from koinon.settings import Settings
 
 
 def test_thumbprint_of_the_standard_s_example() -> None:
@@ -86,3 +88,12 @@ def test_base64url_reads_back(data: bytes) -> None:
     """What is encoded decodes to itself, without padding."""
     assert decode_base64url(encode_base64url(data)) == data
     assert "=" not in encode_base64url(data)
+
+
+def test_cookies_are_kept_from_scripts_and_other_sites() -> None:
+    """A session's cookie is HttpOnly and Lax, and Secure wherever the public address is https."""
+    plain = session_cookie(Settings(), "token", "member").to_header(header="")
+    secure = session_cookie(Settings(secure_cookies=True), "token", "staff").to_header(header="")
+
+    assert plain == "koinon_session=token; HttpOnly; Max-Age=2592000; Path=/; SameSite=lax"
+    assert secure == "koinon_session=token; HttpOnly; Max-Age=43200; Path=/; SameSite=lax; Secure"

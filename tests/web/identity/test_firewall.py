@@ -128,6 +128,22 @@ async def test_a_handler_may_look_for_itself(client: httpx.AsyncClient, app: Lit
     assert problem_of(await client.post(f"/looking?card={DIGITS}", json={})) == (422, "card-number-refused")
 
 
+async def test_nobody_s_body_is_not_read(client: httpx.AsyncClient, callers: Callers) -> None:
+    """Who is refused for want of a caller or a scope is refused as such; who may call is told of the card number."""
+    body = {"programme": "pro_0000000000001", "name": CARD}
+    operator = await callers.operator()
+
+    assert problem_of(await client.post("/v1/sources", json=body)) == (401, "not-authenticated")
+    assert problem_of(await operator.post("/v1/sources", body)) == (422, "card-number-refused")
+
+
+async def test_open_routes_read_no_more_than_a_form(client: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    """What anyone may call takes small bodies only."""
+    for path in ("/v1/oauth/token", "/v1/sign-in/codes", "/v1/sign-in/sessions"):
+        with subtests.test(path):
+            assert (await client.post(path, content=b"0" * 20_000)).status_code == 413
+
+
 async def test_a_body_that_is_too_large_is_refused_unread(client: httpx.AsyncClient, probe: str) -> None:
     """The limit on bodies holds before the firewall reads them."""
     answer = await client.post(f"{probe}/echo", content=b"0" * (4 * 1024 * 1024 + 1))
