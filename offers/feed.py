@@ -62,7 +62,7 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     verdicts: dict[int, Verdict] = {}
     read: list[Read] = []
     for position, raw in enumerate(batch.messages):
-        message = _without_card_number(raw) or read_message(raw, str(source_id))
+        message = _without_card_number(raw) or _read(raw, str(source_id))
         if isinstance(message, Refused):
             verdicts[position] = Verdict(
                 position=position, message_id=message.message_id, verdict="refused", errors=message.faults
@@ -77,6 +77,13 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     ordered = tuple(verdicts[position] for position in range(len(batch.messages)))
     counts = {name: sum(each.verdict == name for each in ordered) for name in ("accepted", "duplicate", "conflict")}
     return Verdicts(refused=len(ordered) - sum(counts.values()), verdicts=ordered, **counts)
+
+
+def _read(raw: msgspec.Raw, source_id: str) -> CardMessage | Refused:
+    try:
+        return read_message(raw, source_id)
+    except RecursionError:
+        return Refused(None, (Fault("", "malformed-json", "The message is nested too deeply."),))
 
 
 def _without_card_number(raw: msgspec.Raw) -> Refused | None:

@@ -14,9 +14,9 @@ from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
 from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
 from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
-from koinon.problems import InvalidInput
-from koinon.web.card_numbers import CHECKED_BY_HANDLER
-from koinon.web.errors import validation_problem
+from koinon.problems import InvalidInput, field_error
+from koinon.web.bodies import read_body
+from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
 from koinon.web.openapi import Keyed, writes
 from koinon.web.requests import Write, answer, once, write_of
 from offers.cards import Card, CardAssertion, CardTaken, UnknownCard, link, unlink
@@ -77,10 +77,7 @@ async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
     Body: `member`, `token`, optionally `par`, `last4`, `network`. The `webhook-id` is the idempotency key.
     """
     source, write, body = await _signed(request, request.headers.get("Koinon-Source", ""))
-    try:
-        asserted = decode_card(body)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise validation_problem(error) from None
+    asserted = read_body(decode_card, body)
     return await once(write, 201, lambda connection: link(connection, source.programme_id, source.source_id, asserted))
 
 
@@ -115,9 +112,12 @@ async def post_transactions(request: Request[Any, Any, Any], source: FromPath[st
     """
     known, _, body = await _signed(request, source)
     try:
-        batch = decode_batch(body)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise validation_problem(error) from None
+        batch = read_body(decode_batch, body)
+    except InvalidInput:
+        # The firewall left the body to the messages: what is wrong around them may be a card number, and is not echoed.
+        if pointers := found_in_json(body):
+            raise CardNumberRefused(errors=[field_error(each, MESSAGE, "card-number") for each in pointers]) from None
+        raise
     verdicts = await take_batch(known.programme_id, known.source_id, batch)
     return Response(encoder.encode(verdicts), status_code=202, media_type="application/json")
 
