@@ -111,6 +111,8 @@ async def link(connection: Connection, programme_id: int, source_id: int, assert
     )
     if row["member_id"] != member_id or row["token"] != asserted.token:
         raise CardTaken
+    if asserted.par is not None and row["par"] != asserted.par:
+        raise CardTaken("the token is linked with another payment account reference; end that link first")
     return _card(row)
 
 
@@ -127,9 +129,9 @@ async def unlink(connection: Connection, programme_id: int, source_id: int, card
     if row is None:
         raise UnknownCard
     if row["par"] is not None:
-        await connection.execute(
-            statements["end_par"], par_key(programme_id, row["par"]), business_now(clock_at), programme_id, row["par"]
-        )
+        key = par_key(programme_id, row["par"])
+        await connection.execute(statements["lock_par"], key)
+        await connection.execute(statements["end_par"], key, business_now(clock_at), programme_id, row["par"])
     return _card(row)
 
 

@@ -15,17 +15,20 @@ WITH claimed AS (
 )
 SELECT member_id FROM claimed;
 
--- claim_card: the active link of a card, after this claim
-INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, par, last4, network, member_id, account_id,
+-- claim_card: the active link of a card, after this claim; a payment account that nobody told before is noted
+INSERT INTO offers.card AS c (card_key, link_id, programme_id, source_id, token, par, last4, network, member_id, account_id,
     linked_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (card_key) WHERE unlinked_at IS NULL DO UPDATE SET unlinked_at = NULL
-RETURNING card_key, link_id, token, member_id, last4, linked_at;
+ON CONFLICT (card_key) WHERE unlinked_at IS NULL DO UPDATE SET par = coalesce(c.par, excluded.par)
+RETURNING card_key, link_id, token, par, member_id, last4, linked_at;
 
 -- end_card: end an active link
 UPDATE offers.card c SET unlinked_at = $5
 WHERE c.card_key = $1 AND c.link_id = $2 AND c.programme_id = $3 AND c.source_id = $4 AND c.unlinked_at IS NULL
 RETURNING c.card_key, c.link_id, c.member_id, c.last4, c.linked_at, c.par;
+
+-- lock_par: wait for whoever claims a payment account: it may be about to link another card of it
+SELECT a.link_id FROM offers.payment_account a WHERE a.par_key = $1 AND a.ended_at IS NULL FOR UPDATE;
 
 -- end_par: let go of a payment account that no active card has any more
 UPDATE offers.payment_account a SET ended_at = $2

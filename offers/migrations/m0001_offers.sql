@@ -21,6 +21,7 @@ CREATE TABLE offers.card (
     PRIMARY KEY (card_key, link_id)
 );
 CREATE UNIQUE INDEX card_one_active ON offers.card (card_key) WHERE unlinked_at IS NULL;
+CREATE INDEX card_par ON offers.card (programme_id, par) WHERE par IS NOT NULL AND unlinked_at IS NULL;
 
 -- Which member a payment account reference belongs to: it stays when the card is issued again under another number.
 CREATE TABLE offers.payment_account (
