@@ -16,6 +16,8 @@ from koinon.members.model import BrandBalance, Wallet
 from koinon.members.pending import pending_sources
 from koinon.members.web import of_member, record_of_cursor
 from koinon.web.cursors import PageCursor
+from koinon.web.pages.charts import ring
+from koinon.web.pages.formats import SHADES
 from koinon.web.pages.rendering import page
 from koinon.web.pages.shells import PageRequest, Panel, signed_in
 
@@ -27,9 +29,12 @@ QR_BORDER_MODULES = 4
 
 
 async def load_wallet(request: PageRequest) -> dict[str, Any]:
-    """Return the wallet, and its brands with the largest part first, as the picture shows them."""
+    """Return the wallet and its brands, the largest part first, as the ring shows them: the smallest share an arc."""
     wallet = await _wallet(request)
-    return {"wallet": wallet, "brands": sorted(wallet.brands, key=_largest_first)}
+    brands = sorted(wallet.brands, key=_largest_first)
+    free = [brand.available for brand in brands if brand.available]
+    parts = free if len(free) <= SHADES else [*free[: SHADES - 1], sum(free[SHADES - 1 :])]
+    return {"wallet": wallet, "brands": brands, "arcs": ring(parts)}
 
 
 async def load_latest(request: PageRequest) -> dict[str, Any]:

@@ -14,6 +14,8 @@ LOCALE = "en_GB"
 LANGUAGE = "en"
 DIRECTION = "ltr"
 MINUS = "\u2212"
+SHADES = 8
+"""How many parts of a picture the style tells apart."""
 
 
 def points(count: int) -> str:
@@ -46,9 +48,9 @@ def day_in(instant: datetime, zone: str, form: str = "d MMM y") -> str:
     return moment(instant, zone, form)
 
 
-def ordinal_of(rank: int, count: int = 8) -> int:
-    """Return which of `count` shades the part at `rank` (from 0) is drawn in, from 1; the last one serves the rest."""
-    return min(rank, count - 1) + 1
+def shade(rank: int) -> int:
+    """Return which of SHADES the part at `rank` (from 0) is drawn in, from 1; the last one serves all the rest."""
+    return min(rank, SHADES - 1) + 1
 
 
 def grouped(text: str, size: int = 4) -> list[str]:
@@ -64,7 +66,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "day": day,
         "moment": moment,
         "day_in": day_in,
-        "shade": ordinal_of,
+        "shade": shade,
         "grouped": grouped,
     }
 )

@@ -7,7 +7,6 @@ from litestar.template.config import TemplateConfig
 from koinon.context import Context
 from koinon.web.pages import homes, sign_in
 from koinon.web.pages.assets import asset, static_file
-from koinon.web.pages.charts import columns, ring
 from koinon.web.pages.errors import pages_for_people
 from koinon.web.pages.formats import DIRECTION, LANGUAGE
 from koinon.web.pages.headers import page_headers
@@ -20,7 +19,7 @@ class Pages(Context):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Open the shells for the contexts' panels."""
         shells = Shells()
-        shells.templates.globals.update(asset=asset, language=LANGUAGE, direction=DIRECTION, ring=ring, columns=columns)
+        shells.templates.globals.update(asset=asset, language=LANGUAGE, direction=DIRECTION)
         app_config.state["shells"] = shells
         app_config.template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(shells.templates))
         app_config.exception_handlers = pages_for_people(app_config.exception_handlers)
