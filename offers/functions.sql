@@ -4,52 +4,64 @@
 
 -- Grow what purchases have of their offers' budgets (`p_grow`), as far as the budgets go, or set it to exactly `spent`
 -- and `reserved`; gives what they have then. Asked again the same changes nothing, an older revision never does.
-DROP FUNCTION IF EXISTS offers.set_budget_shares(jsonb);
+-- A budget's row is written once a call, whatever the number of purchases.
 CREATE OR REPLACE FUNCTION offers.set_budget_shares(p_shares jsonb, p_grow boolean)
 RETURNS TABLE (offer_id bigint, purchase_id uuid, granted_points bigint) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    asked record;
     budget offers.budget;
-    share offers.budget_share;
+    asked record;
     standing bigint;
     total bigint;
     spent bigint;
+    changed offers.budget_share[];
 BEGIN
-    FOR asked IN
-        SELECT s.* FROM jsonb_to_recordset(p_shares) AS s (
-            offer_id bigint, purchase_id uuid, account_id bigint, revision integer, spent bigint, reserved bigint)
-        ORDER BY s.offer_id, s.purchase_id
+    FOR budget IN
+        SELECT b.* FROM offers.budget b
+        WHERE b.offer_id IN (SELECT s.offer_id FROM jsonb_to_recordset(p_shares) AS s (offer_id bigint))
+        ORDER BY b.offer_id FOR UPDATE
     LOOP
-        SELECT * INTO budget FROM offers.budget b WHERE b.offer_id = asked.offer_id FOR UPDATE;
-        CONTINUE WHEN NOT FOUND;
-        SELECT * INTO share FROM offers.budget_share h
-        WHERE h.offer_id = asked.offer_id AND h.purchase_id = asked.purchase_id;
-        standing := coalesce(share.reserved_points + share.spent_points, 0);
-        total := least(
-            asked.spent + asked.reserved,
-            budget.cap_points - budget.reserved_points - budget.spent_points + standing);
-        spent := least(asked.spent, total);
-        IF p_grow THEN
-            total := greatest(total, standing);
-            spent := coalesce(share.spent_points, 0);
-        END IF;
-        offer_id := asked.offer_id; purchase_id := asked.purchase_id; granted_points := total;
-        IF share.revision > asked.revision THEN
-            granted_points := standing;
-        ELSIF total <> standing OR spent <> coalesce(share.spent_points, 0) THEN
+        changed := '{}';
+        FOR asked IN
+            SELECT s.*, h.revision AS had_revision, coalesce(h.reserved_points, 0) AS had_reserved,
+                coalesce(h.spent_points, 0) AS had_spent
+            FROM jsonb_to_recordset(p_shares) AS s (
+                offer_id bigint, purchase_id uuid, account_id bigint, revision integer, spent bigint, reserved bigint)
+            LEFT JOIN offers.budget_share h ON h.offer_id = s.offer_id AND h.purchase_id = s.purchase_id
+            WHERE s.offer_id = budget.offer_id
+            ORDER BY s.purchase_id
+        LOOP
+            standing := asked.had_reserved + asked.had_spent;
+            total := least(
+                asked.spent + asked.reserved,
+                budget.cap_points - budget.reserved_points - budget.spent_points + standing);
+            spent := least(asked.spent, total);
+            IF p_grow THEN
+                total := greatest(total, standing);
+                spent := asked.had_spent;
+            END IF;
+            offer_id := asked.offer_id; purchase_id := asked.purchase_id; granted_points := total;
+            IF asked.had_revision > asked.revision THEN
+                granted_points := standing;
+            ELSIF total <> standing OR spent <> asked.had_spent THEN
+                budget.reserved_points := budget.reserved_points - asked.had_reserved + total - spent;
+                budget.spent_points := budget.spent_points - asked.had_spent + spent;
+                changed := changed || (
+                    asked.offer_id, asked.purchase_id, asked.account_id, asked.revision, total - spent, spent,
+                    clock_timestamp())::offers.budget_share;
+            END IF;
+            RETURN NEXT;
+        END LOOP;
+        IF cardinality(changed) > 0 THEN
             UPDATE offers.budget b
-            SET reserved_points = b.reserved_points - coalesce(share.reserved_points, 0) + total - spent,
-                spent_points = b.spent_points - coalesce(share.spent_points, 0) + spent
-            WHERE b.offer_id = asked.offer_id;
-            INSERT INTO offers.budget_share AS h (offer_id, purchase_id, account_id, revision, reserved_points,
-                spent_points)
-            VALUES (asked.offer_id, asked.purchase_id, asked.account_id, asked.revision, total - spent, spent)
+            SET reserved_points = budget.reserved_points, spent_points = budget.spent_points
+            WHERE b.offer_id = budget.offer_id;
+            INSERT INTO offers.budget_share AS h
+            SELECT c.* FROM unnest(changed) c
             ON CONFLICT (offer_id, purchase_id) DO UPDATE SET revision = excluded.revision,
                 reserved_points = excluded.reserved_points, spent_points = excluded.spent_points,
                 changed_at = excluded.changed_at;
         END IF;
-        RETURN NEXT;
     END LOOP;
 END
 $$;
