@@ -48,7 +48,12 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(coroutine)
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.InvalidCatalogNameError) as error:
         raise click.ClickException(f"the database cannot be reached: {error}") from None
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedObjectError) as error:
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.InvalidSchemaNameError,
+        asyncpg.UndefinedObjectError,
+        asyncpg.InvalidParameterValueError,
+    ) as error:
         raise click.ClickException(f"the database is not migrated ({error}): run `koinon migrate`") from None
     except KeyboardInterrupt:
         sys.exit(130)

@@ -144,6 +144,19 @@ def test_no_file_stays_when_the_database_is_away(
     assert not list((tmp_path / "var" / "keys").glob("operator*"))
 
 
+def test_a_database_that_is_not_migrated(
+    koinon: CliRunner, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an empty database the command says what to do first, and leaves no key behind."""
+    monkeypatch.setenv("KOINON_DATABASE_URL", server_url)
+
+    failed = run(koinon, *BEN)
+
+    assert failed.exit_code == 1
+    assert "koinon migrate" in failed.output
+    assert not list((tmp_path / "var" / "keys").glob("operator*"))
+
+
 def test_a_client_is_revoked(koinon: CliRunner, database_url: str, tmp_path: Path) -> None:
     """A revoked client stays known as revoked; a second time, or for nobody, the command says so."""
     assert run(koinon, *BEN).exit_code == 0
