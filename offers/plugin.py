@@ -8,6 +8,7 @@ from litestar.config.app import AppConfig
 from koinon.context import Context, Job
 from koinon.members.pending import add_pending_source
 from offers.backlog_web import router as backlog_router
+from offers.budgets import free_orphans
 from offers.cards import owner_of
 from offers.catalogue import pending_points
 from offers.catalogue_web import router as catalogue_router
@@ -35,8 +36,9 @@ class Offers(Context):
         return [Path(__file__).with_name("functions.sql")]
 
     def jobs(self) -> Sequence[Job]:
-        """Return the intake of card messages and the rewarding of purchases."""
+        """Return the intake of card messages, the rewarding of purchases, and the search for orphaned budget shares."""
         return [
             Job(name="take in card messages", run=take_in, idle_seconds=0.1),
             Job(name="settle purchases", run=settle_purchases, idle_seconds=0.1),
+            Job(name="free orphaned budget shares", run=free_orphans, idle_seconds=60),
         ]
