@@ -25,6 +25,7 @@ CHECKED_BY_HANDLER = "card_numbers_checked_by_handler"
 LENGTHS = range(13, 20)
 FOUND_MAXIMUM = 20
 MASKED = "[card number]"
+KEY_HEADERS = {b"idempotency-key": "Idempotency-Key", b"webhook-id": "webhook-id"}
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 MESSAGE = "this looks like a card number; send the processor's token or the last four digits"
 
@@ -169,7 +170,7 @@ def mask_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 
 
 class CardNumberFirewall(ASGIMiddleware):
-    """Refuses a request whose path, query, Idempotency-Key or body holds what looks like a card number.
+    """Refuses a request whose path, query, key or body holds what looks like a card number.
 
     The body stays readable for the handler. Raises CardNumberRefused.
     """
@@ -205,7 +206,7 @@ class _Number(str):
 
 
 def _check_line(scope: Scope) -> None:
-    """Refuse a path, a query or an Idempotency-Key (the one header that is stored) that holds one."""
+    """Refuse a path, a query or a key (of all headers, these two are stored) that holds one."""
     if holds_card_number(scope["path"]):
         raise _refused("path", "")
     query = scope["query_string"].decode("latin-1")
@@ -216,8 +217,8 @@ def _check_line(scope: Scope) -> None:
             if _is_card_number(name, value):
                 raise _refused("query", name)
     for header, content in scope["headers"]:
-        if header == b"idempotency-key" and holds_card_number(content.decode("latin-1")):
-            raise _refused("header", "Idempotency-Key")
+        if header in KEY_HEADERS and holds_card_number(content.decode("latin-1")):
+            raise _refused("header", KEY_HEADERS[header])
 
 
 def _refused(place: str, name: str) -> CardNumberRefused:

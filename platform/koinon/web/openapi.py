@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
@@ -22,12 +22,17 @@ from koinon.problems import (
 KEY_LENGTH_MAXIMUM = 255
 
 
-class FieldProblem(msgspec.Struct, frozen=True):
-    """One wrong field of a request: its JSON pointer, a stable code, and what to do."""
+class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One wrong part of a request, a stable code, and what to do.
 
-    pointer: str
+    A field of the body is named by its JSON pointer; a part outside it by where it is and its name.
+    """
+
     code: str
     message: str
+    pointer: str | None = None
+    outside: Literal["path", "query", "header"] | None = msgspec.field(name="in", default=None)
+    name: str | None = None
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
