@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from koinon.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
-MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+MEDIA_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 FILES: Mapping[str, bytes] = MappingProxyType(

@@ -93,7 +93,8 @@ def html(text: str, status_code: int = 200) -> Response[str]:
 
 def see(path: str, done: str | None = None) -> Redirect:
     """Return the answer of a form: look there now (303); `done` names the sentence that the page says."""
-    return Redirect(path if done is None else f"{path}?{NOTICE}={done}", status_code=303)
+    parted = "&" if "?" in path else "?"
+    return Redirect(path if done is None else f"{path}{parted}{NOTICE}={done}", status_code=303)
 
 
 async def frame_of(caller: Caller, shell: ShellName) -> Frame:
