@@ -238,4 +238,4 @@ def test_the_books_agree_with_a_naive_ledger(world: World) -> None:
 @pytest.mark.long
 def test_the_books_agree_for_long(world: World) -> None:
     """The same, with other business at every run."""
-    run(world, 500, 80, derandomize=False)
+    run(world, 200, 80, derandomize=False)
