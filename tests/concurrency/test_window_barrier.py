@@ -91,6 +91,7 @@ async def controls(database_url: str) -> AsyncIterator[Connection]:
     await owner.execute(control_text("reversed", ["window", "pause", "id"]))
     await owner.execute(SINGLE_STATEMENT)
     yield owner
+    await owner.execute("DROP SCHEMA control CASCADE")
     await owner.close()
 
 
@@ -191,7 +192,7 @@ async def counted(connection: Connection, kit: Coalition, window_no: int) -> int
 
 async def test_a_closed_window_never_grows(coalition: Coalition, session: Open) -> None:
     """Under 16 writers, some of which sleep before they commit, no row enters a window after its close."""
-    grown = await Load(coalition, session, "ledger.post").run(seconds=3)
+    grown = await Load(coalition, session, "ledger.post").run(seconds=2)
 
     assert grown == [0] * len(grown)
     assert await invariants.check(await session()) == []
