@@ -24,6 +24,12 @@ class FeedBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MESSAGES_MAXIMUM)]
 
 
+class ReadableBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a batch holds, for whoever reads the interface's description; its messages are read one by one."""
+
+    messages: Annotated[list[CardMessage], Meta(min_length=1, max_length=MESSAGES_MAXIMUM)]
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one message of a batch.
 

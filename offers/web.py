@@ -14,20 +14,33 @@ from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
 from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
 from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
-from koinon.problems import InvalidInput, field_error
+from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error
 from koinon.web.bodies import read_body
 from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
-from koinon.web.openapi import Keyed, writes
+from koinon.web.openapi import Keyed, Signed, answers, writes
 from koinon.web.requests import Write, answer, once, write_of
 from offers.cards import Card, CardAssertion, CardTaken, UnknownCard, link, unlink
 from offers.earnings import Earning, NewEarning, UnknownEarning
-from offers.feed import FeedBatch, Verdicts, take_batch
+from offers.feed import FeedBatch, ReadableBatch, Verdicts, take_batch
 from offers.reversals import NewReversal, Reversal, reverse
 
 Asking = Request[Caller, Any, Any]
 decode_batch = msgspec.json.Decoder(FeedBatch).decode
 decode_card = msgspec.json.Decoder(CardAssertion).decode
 encoder = msgspec.json.Encoder()
+
+
+class SignedAssertion(Signed):
+    """A signed card link."""
+
+    body = CardAssertion
+
+
+class SignedBatch(Signed):
+    """A signed batch; its path names the source."""
+
+    body = ReadableBatch
+    source_in_header = False
 
 
 @post(
@@ -69,7 +82,10 @@ async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Respo
     operation_id="linkCard",
     summary="Assert that a card token is a member's",
     tags=["processor"],
-    responses=writes(201, Card, SignatureInvalid, TimestampStale, UnknownSource, UnknownMember, CardTaken),
+    operation_class=SignedAssertion,
+    responses=answers(
+        201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, UnknownMember, CardTaken
+    ),
 )
 async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Link a token to a member: signed by the source that made the token (`Koinon-Source` names it).
@@ -87,7 +103,8 @@ async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
     operation_id="unlinkCard",
     summary="End a card link",
     tags=["processor"],
-    responses=writes(201, Card, SignatureInvalid, TimestampStale, UnknownSource, UnknownCard),
+    operation_class=Signed,
+    responses=answers(201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, UnknownCard),
 )
 async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> Response[bytes]:
     """End a link: nothing that happens from now on is taken in. Signed as the link was."""
@@ -102,7 +119,8 @@ async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> R
     summary="Post 1 to 500 card messages",
     tags=["processor"],
     status_code=202,
-    responses=writes(202, Verdicts, SignatureInvalid, TimestampStale, UnknownSource),
+    operation_class=SignedBatch,
+    responses=answers(202, Verdicts, InvalidInput, SignatureInvalid, TimestampStale),
 )
 async def post_transactions(request: Request[Any, Any, Any], source: FromPath[str]) -> Response[bytes]:
     """Take a batch in and answer each message for itself, once it is durable.

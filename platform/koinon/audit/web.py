@@ -7,7 +7,8 @@ from koinon.audit.stored import statements
 from koinon.audit.tiles import TILE_WIDTH, pack_entries, parse_tile_path
 from koinon.audit.tree import HASH_BYTES
 from koinon.database import pool
-from koinon.problems import NotFound
+from koinon.problems import InvalidInput, NotFound
+from koinon.web.openapi import refusals
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-cache"}
@@ -20,7 +21,13 @@ class UnknownTile(NotFound):
     title = "There is no such tile"
 
 
-@get("/checkpoint", opt={"public": True}, operation_id="logCheckpoint", summary="The log's signed checkpoint")
+@get(
+    "/checkpoint",
+    opt={"public": True},
+    operation_id="logCheckpoint",
+    summary="The log's signed checkpoint",
+    responses=refusals(NotFound),
+)
 async def checkpoint() -> Response[str]:
     """Return the last signed checkpoint, a C2SP signed note; its leaves are all to be had."""
     state = await pool().fetchrow(statements["log_state"])
@@ -29,7 +36,14 @@ async def checkpoint() -> Response[str]:
     return Response(state["note"], media_type="text/plain; charset=utf-8", headers=FRESH)
 
 
-@get("/tile/{path:path}", opt={"public": True}, operation_id="logTile", summary="A tile of the log")
+@get(
+    "/tile/{path:path}",
+    opt={"public": True},
+    operation_id="logTile",
+    summary="A tile of the log",
+    media_type="application/octet-stream",
+    responses=refusals(UnknownTile, InvalidInput),
+)
 async def tile(path: FromPath[str]) -> Response[bytes]:
     """Return a tile of hashes, or of entries (`entries/…`), whole or partial (`….p/W`)."""
     try:

@@ -95,6 +95,7 @@ async def issue_access_token(
     operation_id="readKeySet",
     tags=["identity"],
     summary="The key that access tokens are signed with",
+    responses=refusals(),
     sync_to_thread=False,
 )
 def key_set(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:

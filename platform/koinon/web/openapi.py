@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from koinon.problems import (
@@ -18,6 +18,7 @@ from koinon.problems import (
     NotAuthenticated,
     Problem,
 )
+from koinon.web.card_numbers import CardNumberRefused
 
 KEY_LENGTH_MAXIMUM = 255
 
@@ -63,6 +64,55 @@ class Keyed(Operation):
         self.parameters = [*(self.parameters or []), key]
 
 
+@dataclass
+class Signed(Operation):
+    """An operation that a processor's signature lets in; a subclass says what its body is.
+
+    The handler takes the raw bytes that were signed, so the framework cannot tell what they should hold.
+    """
+
+    body: ClassVar[Any] = None
+    source_in_header: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Add the signature's headers, and the body, to what the operation needs."""
+        headers = {
+            "webhook-id": "A text of the source's choice, part of what is signed; the key of a card link.",
+            "webhook-timestamp": "When it was signed, in Unix seconds.",
+            "webhook-signature": "`v1,…` (HMAC-SHA256) or `v1a,…` (Ed25519) over id, timestamp and the raw body.",
+        }
+        if self.source_in_header:
+            headers = {"Koinon-Source": "The source that signed (`src_…`)."} | headers
+        self.parameters = [
+            *(self.parameters or []),
+            *(
+                Parameter(name=name, param_in="header", required=True, description=text, schema=_TEXT)
+                for name, text in headers.items()
+            ),
+        ]
+        if self.body is not None:
+            content = OpenAPIMediaType(schema=schema_of(self.body))  # type: ignore[arg-type]  # a ready JSON Schema
+            self.request_body = RequestBody(required=True, content={"application/json": content})
+
+
+_TEXT = Schema(type=OpenAPIType.STRING, min_length=1, max_length=KEY_LENGTH_MAXIMUM)
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type, with everything that it refers to in its place."""
+    (schema,), parts = msgspec.json.schema_components([kind], ref_template="{name}")
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, dict):
+            return (
+                whole(parts[value["$ref"]]) if "$ref" in value else {name: whole(each) for name, each in value.items()}
+            )
+        return [whole(each) for each in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = whole(schema)
+    return found
+
+
 def reads(*problems: type[Problem]) -> dict[int, ResponseSpec]:
     """Return the refusals of an operation that reads."""
     return refusals(NotAuthenticated, NotAllowed, InvalidInput, *problems)
@@ -70,17 +120,22 @@ def reads(*problems: type[Problem]) -> dict[int, ResponseSpec]:
 
 def writes(status: int, body: Any, *problems: type[Problem]) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that writes once for a key."""
-    answered = ResponseSpec(data_container=body, generate_examples=False, description="Done, once for its key.")
-    refused = refusals(
-        NotAuthenticated, NotAllowed, InvalidInput, IdempotencyKeyMissing, IdempotencyKeyReused, *problems
+    return answers(
+        status, body, NotAuthenticated, NotAllowed, InvalidInput, IdempotencyKeyMissing, IdempotencyKeyReused, *problems
     )
-    return {status: answered} | refused
+
+
+def answers(status: int, body: Any, *problems: type[Problem]) -> dict[int, ResponseSpec]:
+    """Return the answer (a struct) and the refusals of an operation that looks at who calls by itself."""
+    answered = ResponseSpec(data_container=body, generate_examples=False, description="Done, once for its key.")
+    return {status: answered} | refusals(*problems)
 
 
 def refusals(*problems: type[Problem]) -> dict[int, ResponseSpec]:
-    """Return the description of exactly these refusals, for an operation that anyone may call."""
+    """Return the description of these refusals, and of the one that any request may meet: it holds a card number."""
     by_status: dict[int, list[type[Problem]]] = defaultdict(list)
-    for problem in dict.fromkeys(problems):
+    every: tuple[type[Problem], ...] = (*problems, CardNumberRefused)
+    for problem in dict.fromkeys(every):
         by_status[problem.status].append(problem)
     return {
         status: ResponseSpec(
