@@ -7,6 +7,7 @@ import msgspec
 
 from koinon import ids
 from koinon.database import Connection
+from koinon.fields import LocalMoment
 from koinon.parties.operations import programme_now
 from koinon.problems import Refused
 from koinon.web.cursors import Page, page_of
@@ -41,8 +42,8 @@ class MemberOffer(msgspec.Struct, frozen=True, kw_only=True):
     partner: str
     brand: str
     terms: str
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: LocalMoment
+    ends_at: LocalMoment
     activation_required: bool
     activated_at: datetime | None
     points: int

@@ -45,8 +45,8 @@ class CardAssertion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     member: Annotated[str, Meta(max_length=64)]
     token: Token
-    par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}\Z")] | None = None
-    last4: Annotated[str, Meta(pattern=r"^[0-9]{4}\Z")] | None = None
+    par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}$(?!\n)")] | None = None
+    last4: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")] | None = None
     network: NetworkName | None = None
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from koinon import ids
 from koinon.database import Connection, beside
+from koinon.fields import LocalMoment
 from koinon.ledger.redemptions import UnknownPlace
 from koinon.members.model import Pending
 from koinon.parties.operations import Standing, standing
@@ -36,7 +37,7 @@ statements = beside(__file__, "catalogue.sql")
 PLACES_MAXIMUM = 1000
 LIST_MAXIMUM = 100
 
-Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,119}[^\x00-\x20\x7f]\Z", max_length=120)]
+Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,119}[^\x00-\x20\x7f]$(?!\n)", max_length=120)]
 Categories = Annotated[tuple[CategoryCode, ...], Meta(max_length=LIST_MAXIMUM)]
 
 
@@ -72,8 +73,8 @@ class NewOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     name: Name
     currency: Annotated[str, Meta(max_length=8, examples=["EUR"])]
     earn: PointsPerAmount | FixedPoints
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: LocalMoment
+    ends_at: LocalMoment
     places: Annotated[tuple[str, ...], Meta(max_length=PLACES_MAXIMUM)] = ()
     minimum_minor: Annotated[int, Meta(ge=0, le=10**15)] = 0
     cap_points_per_payment: Points | None = None

@@ -54,7 +54,7 @@ class Tender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     source: str
     token: Token
-    auth_code: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,32}\Z")]
+    auth_code: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,32}$(?!\n)")]
 
 
 class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -65,7 +65,7 @@ class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     amount_minor: Annotated[int, Meta(gt=0, le=10**15)]
     currency: str
     occurred_at: Instant
-    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")] | None = None
+    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)")] | None = None
     points: Annotated[int, Meta(gt=0, le=POINTS_MAX)] | None = None
     tender: Tender | None = None
 

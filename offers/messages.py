@@ -22,7 +22,7 @@ Reference = Annotated[str, Meta(max_length=128)]
 Code = Annotated[str, Meta(max_length=32)]
 AmountMinor = Annotated[int, Meta(ge=0)]
 CurrencyCode = Annotated[str, Meta(min_length=1, max_length=8)]
-FourDigits = Annotated[str, Meta(pattern=r"^[0-9]{4}\Z")]
+FourDigits = Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")]
 
 
 class MessageType(StrEnum):
@@ -99,7 +99,7 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     network_date: date | None = None
     original_network_transaction_id: Reference | None = None
     original_message_id: Reference | None = None
-    arn: Annotated[str, Meta(pattern=r"^[0-9]{23}\Z")] | None = None
+    arn: Annotated[str, Meta(pattern=r"^[0-9]{23}$(?!\n)")] | None = None
     clearing_sequence: Annotated[int, Meta(ge=1, le=999)] | None = None
     clearing_count: Annotated[int, Meta(ge=1, le=999)] | None = None
     auth_code: Code | None = None
@@ -114,9 +114,9 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     merchant: Merchant | None = None
     payment_facilitator: Facilitator | None = None
     card_token: Annotated[str, Meta(min_length=1, max_length=64)]
-    par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}\Z")] | None = None
+    par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}$(?!\n)")] | None = None
     card_last4: FourDigits | None = None
-    card_bin6: Annotated[str, Meta(pattern=r"^[0-9]{6,8}\Z")] | None = None
+    card_bin6: Annotated[str, Meta(pattern=r"^[0-9]{6,8}$(?!\n)")] | None = None
     dpan_last4: FourDigits | None = None
     token_requestor_id: Code | None = None
     wallet: Code | None = None

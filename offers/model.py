@@ -4,12 +4,13 @@ A version never changes. A member who switches an offer on keeps the version tha
 later; an offer that needs no switching on is decided by the version of the purchase's own time.
 """
 
-from datetime import datetime, time
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from koinon.fields import LocalTime
 from koinon.money import EXPONENTS
 from offers.faults import Fault
 from offers.messages import Channel
@@ -21,8 +22,8 @@ DEFAULT_STACK_GROUP = "purchase"
 
 Points = Annotated[int, Meta(ge=1, le=POINTS_MAX)]
 AmountMinor = Annotated[int, Meta(ge=1, le=10**15)]
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
-CategoryCode = Annotated[str, Meta(pattern=r"^[0-9]{4}\Z")]
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$(?!\n)")]
+CategoryCode = Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
 
 
@@ -42,8 +43,8 @@ class FixedPoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A span of the place's clock, `until` not included; one that ends before it starts runs over midnight."""
 
-    since: time
-    until: time
+    since: LocalTime
+    until: LocalTime
 
 
 class OfferVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

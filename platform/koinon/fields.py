@@ -3,7 +3,7 @@
 Text never holds control characters: PostgreSQL cannot store a NUL, and nobody can read the others.
 """
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Annotated
 
 from msgspec import Meta
@@ -37,6 +37,26 @@ Token = Annotated[
     ),
 ]
 Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset (RFC 3339).")]
+LocalMoment = Annotated[
+    datetime,
+    Meta(
+        extra_json_schema={
+            "description": "A moment on a place's own clock, without an offset.",
+            "examples": ["2026-03-02T09:00:00"],
+            "extra": {"format": "date-time-local"},
+        }
+    ),
+]
+LocalTime = Annotated[
+    time,
+    Meta(
+        extra_json_schema={
+            "description": "A time of day on a place's own clock, without an offset.",
+            "examples": ["09:00:00"],
+            "extra": {"format": "time-local"},
+        }
+    ),
+]
 
 FIRST_YEAR = 2000
 LAST_YEAR = 2199

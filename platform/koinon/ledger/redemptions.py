@@ -69,7 +69,7 @@ class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     amount_minor: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
     currency: Annotated[str, Meta(max_length=3, examples=["EUR"])] | None = None
     place: Annotated[str, Meta(max_length=64)] | None = None
-    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")] | None = None
+    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)")] | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
