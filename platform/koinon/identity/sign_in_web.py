@@ -21,7 +21,10 @@ from koinon.web.openapi import reads, refusals
 BODY_BYTES_MAXIMUM = 16 * 1024
 
 Email = Annotated[str, msgspec.Meta(max_length=320, examples=["anna@example.org"])]
-Programme = Annotated[str, msgspec.Meta(max_length=64, description="A member's programme, by its id or its code.")]
+Programme = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[0-9a-z_-]{1,64}$(?!\n)", description="A member's programme, by its id or its code."),
+]
 
 
 class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
