@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from koinon.identity.model import public_jwk
 from koinon.identity.webhook_signatures import decode_secret, sign
 from load_tests.driver.connection import JSON, Connection, decoded
-from load_tests.driver.mail import Mailroom
+from load_tests.driver.mail import Post
 
+FORM = "application/x-www-form-urlencoded"
 ASSERTION_SECONDS = 60
 RENEWED_BEFORE_SECONDS = 60
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -56,7 +57,7 @@ class Machine(Api):
         """Call as this client; a token is asked for when one is needed."""
         super().__init__(connection)
         self.client = client
-        self._private_key = private_key
+        self.private_key = private_key
         self.audience = audience
         self._token = ""
         self._renew_at = 0.0
@@ -80,21 +81,8 @@ class Machine(Api):
         return {"Authorization": f"Bearer {self._token}"}
 
     async def _renew(self) -> None:
-        now = int(time.time())
-        claims = {
-            "iss": self.client,
-            "sub": self.client,
-            "aud": self.audience,
-            "exp": now + ASSERTION_SECONDS,
-            "jti": uuid.uuid4().hex,
-        }
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": jwt.encode(claims, self._private_key, algorithm="EdDSA"),
-        }
-        content = "&".join(f"{name}={value}" for name, value in form.items()).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        content = token_request(self.client, self.private_key, self.audience)
+        headers = {"Content-Type": FORM}
         asked_at = time.monotonic()
         answer = decoded(await self.connection.send("POST", "/v1/oauth/token", content=content, headers=headers))
         self._token = answer["access_token"]
@@ -108,7 +96,8 @@ class Processor:
         """Call as this source (`src_…`) with its secret (`whsec_…`)."""
         self.connection = connection
         self.source = source
-        self._secret = decode_secret(secret)
+        self.secret = secret
+        self._key = decode_secret(secret)
 
     async def post(self, path: str, body: Any, *, key: str | None = None) -> Any:
         """Send a JSON body, signed; `key` is its webhook-id."""
@@ -116,7 +105,7 @@ class Processor:
 
     async def post_bytes(self, path: str, content: bytes, *, key: str | None = None) -> Any:
         """Send the bytes of a JSON body, signed."""
-        headers = sign(self._secret, key or f"msg_{uuid.uuid4().hex}", int(time.time()), content)
+        headers = sign(self._key, key or f"msg_{uuid.uuid4().hex}", int(time.time()), content)
         headers |= {"Koinon-Source": self.source, "Content-Type": JSON}
         return decoded(await self.connection.send("POST", path, content=content, headers=headers))
 
@@ -141,7 +130,7 @@ class Browser(Api):
     async def sign_in(
         cls,
         connection: Connection,
-        mailroom: Mailroom,
+        mailroom: Post,
         email: str,
         *,
         programme: str | None = None,
@@ -158,6 +147,23 @@ class Browser(Api):
         )
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
         return cls(connection, cookie, decoded(answer)["csrf"])
+
+
+def token_request(client: str, private_key: Ed25519PrivateKey, audience: str) -> bytes:
+    """Return the form by which a client asks for an access token (RFC 7523), good once and for a minute."""
+    claims = {
+        "iss": client,
+        "sub": client,
+        "aud": audience,
+        "exp": int(time.time()) + ASSERTION_SECONDS,
+        "jti": uuid.uuid4().hex,
+    }
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": jwt.encode(claims, private_key, algorithm="EdDSA"),
+    }
+    return "&".join(f"{name}={value}" for name, value in form.items()).encode()
 
 
 def new_key() -> tuple[Ed25519PrivateKey, dict[str, str]]:

@@ -8,7 +8,7 @@ import msgspec
 from load_tests.driver.backlog import Operator
 from load_tests.driver.callers import Browser, Machine, Processor
 from load_tests.driver.connection import Connection
-from load_tests.driver.mail import Mailroom
+from load_tests.driver.mail import Post
 from load_tests.driver.screen import Screen, together
 from load_tests.simulator.model import Coalition, Member, Offer, Partner, Place, Source
 
@@ -38,7 +38,7 @@ class Opening:
     """Opens one coalition, step by step."""
 
     def __init__(
-        self, connection: Connection, operator: Operator, mailroom: Mailroom, coalition: Coalition, screen: Screen
+        self, connection: Connection, operator: Operator, mailroom: Post, coalition: Coalition, screen: Screen
     ) -> None:
         """Take who opens what."""
         self.connection = connection
