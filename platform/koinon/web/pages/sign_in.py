@@ -127,7 +127,7 @@ async def use_code(request: Visit) -> Response[Any]:
     if request.user is not None and request.user.session_id is not None:
         async with transaction() as connection:
             await end_session(connection, request.user.session_id)
-    answer = Redirect(asked.next, status_code=303)
+    answer = Redirect(local(asked.next), status_code=303)
     answer.set_cookie(session_cookie(state.runtime.settings, signed_in.token, signed_in.kind))
     answer.set_cookie(_pending_cookie(request, None))
     return answer
