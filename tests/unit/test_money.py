@@ -11,7 +11,7 @@ from koinon import money
 
 CURRENCIES = st.sampled_from(sorted(money.EXPONENTS))
 MINOR = st.integers(-money.MAXIMUM_MINOR, money.MAXIMUM_MINOR)
-RATIOS = st.fractions(max_denominator=10**9)
+RATIOS = st.fractions(-(10**18), 10**18, max_denominator=10**9)
 WITHOUT_MINOR_UNIT = {"XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX"}
 
 
