@@ -63,7 +63,7 @@ async def test_a_stale_timestamp(town: Town, database: asyncpg.Pool) -> None:
     feed = msgspec.json.encode({"messages": [card_message(town.grocer, TOKEN)]})
     link = msgspec.json.encode({"member": ada.member, "token": TOKEN})
     async with unchanged(database):
-        for timestamp in (0, now - 301, now + 320):
+        for timestamp in (0, now - 301, now + 360):
             for path, body in ((f"/v1/feeds/{town.processor.source}/transactions", feed), ("/v1/cards", link)):
                 answer = await town.processor.send(path, body, timestamp=timestamp)
                 assert_refused(answer, 401, "timestamp-stale")

@@ -1,5 +1,6 @@
 """A purchase that a till and a card report: rewarded once, by the better of the two, whichever came first."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -175,3 +176,35 @@ async def test_a_refund_by_card_follows(town: Town) -> None:
     assert await ada.balance() == (60, 0)
     await paid_by_card(town, kind="refund", payment_ref="p1", amount_minor=600)
     assert await ada.balance() == (0, 0)
+
+
+async def test_a_till_and_a_worker_at_once(town: Town, database: asyncpg.Pool) -> None:
+    """Thirty purchases whose till and card message come at the same moment are thirty, each rewarded once."""
+    people = [await town.person(f"person{number}") for number in range(30)]
+    await published(town.grocer, activation_required=False, budget_points=1_000_000)
+    for number, person in enumerate(people):
+        await town.processor.linked(person, f"tok-{number}")
+
+    async def till(number: int) -> None:
+        answer = await town.grocer.earn(
+            people[number], points=250, tender=tender(town, token=f"tok-{number}", auth_code=f"A{number}")
+        )
+        assert answer.status_code == 201, answer.text
+
+    async def card(number: int) -> None:
+        message = card_message(town.grocer, f"tok-{number}", auth_code=f"A{number}")
+        assert (await town.processor.feed([message])).json()["accepted"] == 1
+
+    async def both(number: int) -> None:
+        await asyncio.gather(till(number), card(number))
+
+    async def workers() -> None:
+        for _ in range(10):
+            await town.work()
+
+    await asyncio.gather(*(both(number) for number in range(30)), workers(), workers())
+    await town.work()
+    assert await purchases(database) == 30
+    assert {await person.balance() for person in people} == {(250, 0)}
+    assert await issued(database) == {"grocer": 7500}
+    assert await database.fetchval("SELECT reserved_points + spent_points FROM offers.budget") == 0
