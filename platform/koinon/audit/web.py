@@ -33,7 +33,7 @@ async def checkpoint() -> Response[str]:
     state = await pool().fetchrow(statements["log_state"])
     if state["note"] is None:
         raise NotFound("nothing was signed yet")
-    return Response(state["note"], media_type="text/plain; charset=utf-8", headers=FRESH)
+    return Response(state["note"], media_type="text/plain", headers=FRESH)
 
 
 @get(

@@ -27,6 +27,6 @@ class LedgerContext(Context):
         """Return the close of the night, expiry, and the release of forgotten holds."""
         return [
             Job(name="close windows", run=close_due_windows, idle_seconds=0.5),
-            Job(name="expire lots", run=expire_due_lots, idle_seconds=5.0),
+            Job(name="expire lots", run=expire_due_lots, idle_seconds=30.0),
             Job(name="release holds", run=release_due_holds, idle_seconds=5.0),
         ]
