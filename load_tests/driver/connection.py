@@ -43,9 +43,10 @@ class Connection:
     idempotent by its key.
     """
 
-    def __init__(self, address: str, *, at_once: int = AT_ONCE) -> None:
-        """Take the installation's address."""
+    def __init__(self, address: str, *, at_once: int = AT_ONCE, pause_seconds: float = PAUSE_SECONDS) -> None:
+        """Take the installation's address; before the n-th attempt there are n - 1 pauses."""
         self.address = address
+        self.pause_seconds = pause_seconds
         self.requests = 0
         # A transport each, of one connection: with all in one pool, httpx looks at every connection for every request,
         # which costs several times the request. Bare transports carry no cookies, so every caller brings its own.
@@ -77,7 +78,7 @@ class Connection:
             answer = await self._attempt(method, path, content, headers, query, last=attempt == ATTEMPTS)
             if answer is not None and (answer.status_code != 503 or attempt == ATTEMPTS):
                 return _checked(method, path, answer)
-            await asyncio.sleep(PAUSE_SECONDS * attempt)
+            await asyncio.sleep(self.pause_seconds * attempt)
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
 
     async def _attempt(

@@ -19,7 +19,7 @@ from load_tests.driver.night import Night
 from load_tests.driver.opening import Opening
 from load_tests.driver.screen import Screen
 from load_tests.simulator import Plan, Scale, make_coalition, make_day
-from load_tests.simulator.model import Coalition, Member
+from load_tests.simulator.model import Coalition, Member, Partner
 from load_tests.simulator.till import saves
 from settlement.commands import run_table
 from settlement.runs import Run
@@ -105,7 +105,7 @@ class Drive:
             with self.screen.moving():
                 opened = await Opening(connection, operator, self.mailroom, coalition, self.screen).open(code)
                 for partner in coalition.partners:
-                    staff = {"email": partner.email, "name": f"Finance of {partner.name}", "role": "owner"}
+                    staff = {"email": owner(code, partner), "name": f"Owner of {partner.name}", "role": "owner"}
                     await operator.post(f"/v1/partners/{opened.partners[partner.code]}/staff", staff)
                 day = Day(operator, opened, coalition, self.screen)
                 await day.run(plan)
@@ -122,7 +122,7 @@ class Drive:
         self.screen.say(
             "\nIt stays up until Ctrl-C. Sign in with a code, which is printed here as its mail arrives:\n"
             f"  member    {where}/sign-in?programme={code}   {member.email} ({member.name})\n"
-            f"  portal    {where}/sign-in/staff   {brand.email} ({brand.name})\n"
+            f"  portal    {where}/sign-in/staff   {owner(code, brand)} ({brand.name})\n"
             f"  office    {where}/sign-in/staff   {OPERATORS[0][0]}\n"
             f"  API       {where}/schema\n"
             f"  log       {where}/log/checkpoint\n"
@@ -154,7 +154,7 @@ class Drive:
         self.screen.say()
         self.screen.console.print(run_table(run))
         self.screen.say(f"pool check: {run.pool.explanation}")
-        self.screen.say(f"run {run.run} is {run.state} by {len(run.approvals)} person besides the one who made it")
+        self.screen.say(f"run {run.run}: made by the {run.made_by}, {run.state.lower()} by {OPERATORS[1][1]}")
         self.screen.say(
             f"{len(verified)} of {len(reports)} bundles verified, {matched:,} receipts matched: "
             f"{self.folder}/BRAND.bundle, {self.folder}/BRAND.receipts"
@@ -172,6 +172,11 @@ def names() -> Iterator[str]:
     while True:
         yield f"{CODE}-{number}"
         number += 1
+
+
+def owner(code: str, partner: Partner) -> str:
+    """Return the address of a brand's owner in one demo: who owns brands of two demos would be asked which."""
+    return f"{code}@{partner.code}.example.org"
 
 
 def tried(members: tuple[Member, ...]) -> Member:

@@ -66,8 +66,8 @@ class Screen:
             self.console.print(f"{name:<28} {step.done:>7,}  {time.monotonic() - begun:6.1f} s", highlight=False)
 
     def say(self, text: str = "") -> None:
-        """Print a line."""
-        self.console.print(text, highlight=False)
+        """Print a line, as long as it is."""
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 async def together(step: Step, calls: Iterable[Awaitable[Any]]) -> list[Any]:
