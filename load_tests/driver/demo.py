@@ -150,13 +150,12 @@ class Drive:
 
     def _print(self, run: Run, reports: dict[str, dict[str, Any]], requests: int, seconds: float) -> None:
         verified = [brand for brand, report in reports.items() if report["ok"]]
-        matched = sum(report["receipts"]["matched"] for report in reports.values() if report["ok"])
         self.screen.say()
         self.screen.console.print(run_table(run))
         self.screen.say(f"pool check: {run.pool.explanation}")
         self.screen.say(f"run {run.run}: made by the {run.made_by}, {run.state.lower()} by {OPERATORS[1][1]}")
         self.screen.say(
-            f"{len(verified)} of {len(reports)} bundles verified, {matched:,} receipts matched: "
+            f"{len(verified)} of {len(reports)} bundles verified with their receipts: "
             f"{self.folder}/BRAND.bundle, {self.folder}/BRAND.receipts"
         )
         self.screen.say(f"{requests:,} requests, {seconds:.0f} seconds")
