@@ -39,6 +39,17 @@ HOT_TABLES = {
     "ledger.hold": "account_id",
     "ledger.hold_lot": "account_id",
     "ledger.outbox": "account_id",
+    "offers.inbox": "card_key",
+    "offers.payment": "account_id",
+    "offers.payment_key": "account_id",
+    "offers.payment_message": "account_id",
+    "offers.purchase": "account_id",
+    "offers.till_sighting": "account_id",
+    "offers.activation": "account_id",
+    "offers.decision": "account_id",
+    "offers.reward": "account_id",
+    "offers.budget": "offer_id",
+    "offers.budget_share": "offer_id",
 }
 SMALL_TABLES = {"ledger.unit", "ledger.settlement_window"}
 
