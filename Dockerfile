@@ -6,9 +6,10 @@ WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 COPY requirements/run.txt requirements/build.txt requirements/
 RUN python -m venv /opt/koinon \
-    && /opt/koinon/bin/pip install --require-hashes --only-binary :all: --requirement requirements/run.txt \
+    && /opt/koinon/bin/pip install --no-deps --require-hashes --only-binary :all: --requirement requirements/run.txt \
+    && /opt/koinon/bin/pip check \
     && python -m venv /opt/build \
-    && /opt/build/bin/pip install --require-hashes --only-binary :all: --requirement requirements/build.txt
+    && /opt/build/bin/pip install --no-deps --require-hashes --only-binary :all: --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY platform platform
 COPY partners partners

@@ -76,10 +76,12 @@ clean: ## Remove what the targets made (the database in ./var too)
 	echo 'Install one, or name it: make PYTHON=/path/to/python3.12' >&2; \
 	exit 1
 
-# Wheels only: what is installed is exactly what was hashed, and no package's build script runs.
+# Wheels only: what is installed is exactly what was hashed, and no package's build script runs. The list is whole, so pip resolves nothing
+# (pip 23.2, which came with Python 3.11.5 to 3.11.7, asks a pinned package's extras for hashes of their own); `pip check` finds what would lack.
 .venv/.requirements: requirements/dev.txt | .venv/bin/python
 	@echo 'Installing the pinned requirements into .venv (once; about a minute) ...'
-	@$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@$(PIP) install --no-compile --no-deps --require-hashes --only-binary :all: --requirement requirements/dev.txt
+	@lacking="$$($(BIN)/python -m pip --disable-pip-version-check check)" || { echo "$$lacking" >&2; exit 1; }
 	@touch $@
 
 .venv/.project: pyproject.toml .venv/.requirements
