@@ -84,20 +84,10 @@ async def link(connection: Connection, programme_id: int, source_id: int, assert
     facts = await connection.fetchrow(statements["member"], programme_id, member_id)
     if facts is None:
         raise UnknownMember
-    if asserted.par is not None:
-        owner = await connection.fetchval(
-            statements["claim_par"],
-            par_key(programme_id, asserted.par),
-            ids.new_record_id(),
-            programme_id,
-            asserted.par,
-            member_id,
-        )
-        if owner != member_id:
-            raise CardTaken
+    key = card_key(programme_id, source_id, asserted.token)
     row = await connection.fetchrow(
         statements["claim_card"],
-        card_key(programme_id, source_id, asserted.token),
+        key,
         ids.new_record_id(),
         programme_id,
         source_id,
@@ -113,6 +103,19 @@ async def link(connection: Connection, programme_id: int, source_id: int, assert
         raise CardTaken
     if asserted.par is not None and row["par"] != asserted.par:
         raise CardTaken("the token is linked with another payment account reference; end that link first")
+    if asserted.par is not None:
+        # After the card, as when a link ends: in one order for everybody.
+        owner = await connection.fetchval(
+            statements["claim_par"],
+            par_key(programme_id, asserted.par),
+            ids.new_record_id(),
+            programme_id,
+            asserted.par,
+            member_id,
+            key,
+        )
+        if owner != member_id:
+            raise CardTaken
     return _card(row)
 
 
@@ -129,9 +132,8 @@ async def unlink(connection: Connection, programme_id: int, source_id: int, card
     if row is None:
         raise UnknownCard
     if row["par"] is not None:
-        key = par_key(programme_id, row["par"])
-        await connection.execute(statements["lock_par"], key)
-        await connection.execute(statements["end_par"], key, business_now(clock_at), programme_id, row["par"])
+        account_key = par_key(programme_id, row["par"])
+        await connection.execute(statements["leave_par"], account_key, key, business_now(clock_at))
     return _card(row)
 
 

@@ -72,6 +72,6 @@ GRANT UPDATE ON offers.inbox, offers.lane, offers.purchase, offers.payment, offe
     offers.reward, offers.budget, offers.budget_share TO koinon_app;
 GRANT UPDATE (payment_id) ON offers.payment_message TO koinon_app;
 GRANT UPDATE (par, unlinked_at) ON offers.card TO koinon_app;
-GRANT UPDATE (ended_at) ON offers.payment_account TO koinon_app;
+GRANT UPDATE (card_keys, ended_at) ON offers.payment_account TO koinon_app;
 GRANT UPDATE (reversed_at) ON offers.till_sighting TO koinon_app;
 GRANT UPDATE (current_version_id, current_version_no) ON offers.offer TO koinon_app;

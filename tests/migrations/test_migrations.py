@@ -99,3 +99,35 @@ async def test_a_migration_waits_for_the_one_that_holds_the_lock(database_url: s
     await other.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
     await waiting
     await other.close()
+
+
+async def test_payment_accounts_name_the_cards_that_were_linked_before(server_url: str) -> None:
+    """An installation whose cards were linked before payment accounts named them: each names its active ones."""
+    name = "test_cards_before"
+    connection = await asyncpg.connect(server_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    url = server_url.replace("/postgres?", f"/{name}?")
+    await migrate(url, functions())
+    migrated = await asyncpg.connect(url)
+    await migrated.execute(
+        """
+        DELETE FROM migration WHERE name = 'm0002_payment_account_cards';
+        ALTER TABLE offers.payment_account DROP COLUMN card_keys;
+        CREATE INDEX card_par ON offers.card (programme_id, par) WHERE par IS NOT NULL AND unlinked_at IS NULL;
+        INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, par, member_id, account_id, linked_at,
+            unlinked_at)
+        SELECT g, uuidv7(), 1, 1, 'tok-' || g, CASE WHEN g < 4 THEN 'P' END, 1, 1, now(),
+            CASE WHEN g = 2 THEN now() END
+        FROM generate_series(1, 4) g;
+        INSERT INTO offers.payment_account (par_key, link_id, programme_id, par, member_id, ended_at)
+        VALUES (1, uuidv7(), 1, 'P', 1, NULL), (2, uuidv7(), 1, 'Q', 1, now());
+        """
+    )
+
+    await migrate(url, functions())
+
+    rows = await migrated.fetch("SELECT par, card_keys FROM offers.payment_account ORDER BY par")
+    assert [tuple(row) for row in rows] == [("P", [1, 3]), ("Q", [])]
+    await migrated.close()
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()

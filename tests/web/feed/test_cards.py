@@ -118,6 +118,22 @@ async def test_a_payment_account_that_is_told_later(town: Town) -> None:
     assert (await town.processor.link(bob, "tok-bob", par=PAR)).status_code == 201
 
 
+async def test_a_link_races_with_its_end(town: Town, database: asyncpg.Pool) -> None:
+    """Whoever comes first: the payment account names exactly the cards that are linked, and belongs to nobody else."""
+    ada, bob = await town.person(), await town.person("bob")
+    card = await town.processor.linked(ada, TOKEN, par=PAR)
+    for _ in range(10):
+        ended, *linked = await asyncio.gather(
+            town.processor.unlink(card), *(town.processor.link(ada, f"{TOKEN}{n}", par=PAR) for n in ("", "-2", "-3"))
+        )
+        assert [ended.status_code] + [answer.status_code for answer in linked] == [201] * 4
+        named = "SELECT unnest(card_keys) FROM offers.payment_account WHERE ended_at IS NULL ORDER BY 1"
+        active = "SELECT card_key FROM offers.card WHERE unlinked_at IS NULL ORDER BY 1"
+        assert await database.fetch(named) == await database.fetch(active)
+        assert_refused(await town.processor.link(bob, "tok-bob", par=PAR), 409, "card-taken")
+        card = await town.processor.linked(ada, TOKEN, par=PAR)
+
+
 async def test_purchases_follow_the_link(town: Town) -> None:
     """Before the link nothing is earned; after its end nothing either; what happened between is the member's."""
     ada, bob = await town.person(), await town.person("bob")
