@@ -91,7 +91,7 @@ ON CONFLICT (account_id, offer_id) DO NOTHING;
 
 -- purchases: an account's purchases as far as they are known, the latest seen first, before one
 SELECT u.purchase_id, u.occurred_at, pl.name AS place, pa.brand, s.amount_minor, s.currency, s.reversed_at, p.fold,
-    coalesce(e.posted, 0) AS posted, coalesce(e.pending, 0) AS pending
+    coalesce(e.posted, 0) AS posted, coalesce(e.pending, 0) AS pending, coalesce(e.stated, 0) AS stated
 FROM offers.purchase u
 LEFT JOIN LATERAL (
     SELECT s.amount_minor, s.currency, s.reversed_at FROM offers.till_sighting s
@@ -104,7 +104,8 @@ LEFT JOIN LATERAL (
     ORDER BY p.payment_id LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
-    SELECT sum(r.posted_points)::bigint AS posted, sum(r.pending_points)::bigint AS pending
+    SELECT sum(r.posted_points)::bigint AS posted, sum(r.pending_points)::bigint AS pending,
+        sum(r.posted_points) FILTER (WHERE r.offer_id = 0)::bigint AS stated
     FROM offers.reward r WHERE r.account_id = u.account_id AND r.purchase_id = u.purchase_id
 ) e ON true
 LEFT JOIN places.place pl ON pl.place_id = u.place_id

@@ -151,7 +151,7 @@ async def list_my_purchases(
 ) -> Page[Purchase]:
     """List one's purchases with what each earned and, for every offer, why or why not; the latest recorded first."""
     _, _, account_id = of_member(request.user)
-    after = record_of_cursor("ern", cursor, account_id)
+    after = record_of_cursor("pur", cursor, account_id)
     async with pool().acquire() as connection:
         return await purchases.purchases(connection, account_id, after, limit)
 

@@ -68,7 +68,7 @@ async def switch_on(request: PageRequest, offer: FromPath[str]) -> Redirect:
 async def member_purchases(request: PageRequest, cursor: FromQuery[PageCursor] = None) -> Response[str]:
     """Show a member their purchases, and for every offer why each earned or did not."""
     _, _, account_id = of_member(request.user)
-    after = record_of_cursor("ern", cursor, account_id)
+    after = record_of_cursor("pur", cursor, account_id)
     async with pool().acquire() as connection:
         found = await purchases.purchases(connection, account_id, after, PURCHASES)
     return await page(request, "member", "offers/purchases.html", purchases=found, first=cursor is None)

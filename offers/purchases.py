@@ -16,9 +16,9 @@ from offers.intake import decode_payment
 from offers.payments import PaymentState
 from offers.terms import reason_text
 
-State = Literal["pending", "confirmed", "refunded", "cancelled"]
+State = Literal["pending", "confirmed", "refunded", "cancelled", "declined"]
 
-CANCELLED = frozenset({PaymentState.REVERSED, PaymentState.EXPIRED, PaymentState.DECLINED})
+CANCELLED = frozenset({PaymentState.REVERSED, PaymentState.EXPIRED})
 REFUNDED = frozenset({PaymentState.REFUNDED_FULL, PaymentState.ORPHAN_REFUND, PaymentState.DISPUTED})
 
 
@@ -37,7 +37,8 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """One act of buying, seen at a till, by card, or both.
 
     `amount_minor` is what was paid and is still expected to be, less what was refunded. `points` count;
-    `pending_points` come when the payment is settled. `place` and `brand` are null while nobody knows the shop.
+    `pending_points` come when the payment is settled, `stated_points` of them are what the
+    brand gave at its till by itself, without an offer. `place` and `brand` are null while nobody knows the shop.
     """
 
     purchase: str
@@ -51,6 +52,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     seen_by_card: bool
     points: int
     pending_points: int
+    stated_points: int
     decisions: list[Why]
 
 
@@ -62,7 +64,7 @@ async def purchases(connection: Connection, account_id: int, after: UUID | None,
         reasons[row["purchase_id"]].append(_why(row))
 
     def name(row: asyncpg.Record) -> str:
-        return ids.public_record("ern", account_id, row["purchase_id"])
+        return ids.public_record("pur", account_id, row["purchase_id"])
 
     def purchase(row: asyncpg.Record) -> Purchase:
         amount_minor, currency, state = _paid(row)
@@ -78,6 +80,7 @@ async def purchases(connection: Connection, account_id: int, after: UUID | None,
             seen_by_card=row["fold"] is not None,
             points=row["posted"],
             pending_points=row["pending"],
+            stated_points=row["stated"],
             decisions=reasons[row["purchase_id"]],
         )
 
@@ -101,6 +104,8 @@ def _paid(row: asyncpg.Record) -> tuple[int, str, State]:
         return row["amount_minor"], row["currency"], "confirmed" if row["reversed_at"] is None else "cancelled"
     payment = decode_payment(row["fold"])
     amount_minor = payment.net_minor + payment.open_minor
+    if payment.state == PaymentState.DECLINED:
+        return amount_minor, payment.currency, "declined"
     if payment.state in CANCELLED:
         return amount_minor, payment.currency, "cancelled"
     if payment.state in REFUNDED:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from koinon.audit.model import Effect
-from koinon.money import decimal_text, ratio_text
+from koinon.money import decimal_text, minor_units
 from koinon.parties.model import Terms
+from koinon.parties.rates import exact_decimal
 
 OPERATOR = "operator"
 POOL = "pool"
@@ -229,10 +230,10 @@ class PoolCheck(Struct, frozen=True, kw_only=True):
     def explanation(self) -> str:
         """Return the verdict's reason in a sentence, with one more for each version whose points differ."""
         money = (
-            f"The pool holds {decimal_text(self.balance, self.currency)} {self.currency}, {self.balance} minor units, "
-            f"and {self.outstanding} outstanding points are worth {ratio_text(self.worth)}: "
-            f"{ratio_text(self.apart)} apart, where the rounding of {self.rounded_cells} cells allows "
-            f"{ratio_text(self.allowed)}."
+            f"The pool holds {decimal_text(self.balance, self.currency)} {self.currency}, and {self.outstanding:,} "
+            f"outstanding points are worth {exact_decimal(self.worth / minor_units(self.currency))} {self.currency}: "
+            f"{exact_decimal(self.apart)} minor units apart, where the rounding of {self.rounded_cells} cells allows "
+            f"{exact_decimal(self.allowed)}."
         )
         points = [
             f"{each.partner} version {each.version}: {each.by_lines} points are outstanding by the lines, "

@@ -81,7 +81,7 @@ odos     ticket     260 200 once   0  min  2500 cap  200 all-day   200 points fr
 """
 """Partner, key, members in 1000 who activate it, points, per minor units or once, minimum, cap, window, name."""
 
-BUDGET_POINTS = 1_000_000_000
+BUDGET_POINTS = 1_000_000
 """Large enough that no day of any scale here runs it out: purchases then compete for nothing, and the day's result
 does not depend on which was recorded first."""
 

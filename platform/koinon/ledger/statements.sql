@@ -62,17 +62,20 @@ WHERE l.account_id = $1 AND l.unit_id = $2 AND l.remaining > 0
 GROUP BY p.code, p.brand, l.expires_on
 ORDER BY l.expires_on, p.code;
 
--- history: an account's journals with the partner and place, the newest first
+-- history: an account's journals with the partner and place, the newest first; a hold is shown until it ends, and its end
+-- then says what became of it
 SELECT j.journal_id, j.kind, j.occurred_at, j.recorded_at, j.window_no, j.reason, j.purchase_id, j.hold_id, j.reverses,
     partner.code AS partner, partner.brand, place.name AS place,
-    coalesce(sum(m.amount) FILTER (WHERE m.credit_kind = 'wallet'), 0)::bigint
-        - coalesce(sum(m.amount) FILTER (WHERE m.debit_kind = 'wallet'), 0)::bigint AS points,
+    CASE j.kind WHEN 'release' THEN 0 ELSE
+        coalesce(sum(m.amount) FILTER (WHERE m.credit_kind = 'wallet'), 0)
+        - coalesce(sum(m.amount) FILTER (WHERE m.debit_kind = 'wallet' OR j.kind = 'capture'), 0) END::bigint AS points,
     coalesce(sum(m.amount), 0)::bigint AS moved
 FROM ledger.journal j
 LEFT JOIN ledger.movement m ON m.account_id = j.account_id AND m.journal_id = j.journal_id
+LEFT JOIN ledger.hold h ON h.account_id = j.account_id AND h.hold_id = j.hold_id
 LEFT JOIN parties.partner partner ON partner.partner_id = j.partner_id
-LEFT JOIN places.place place ON place.place_id = j.place_id
-WHERE j.account_id = $1 AND ($2::uuid IS NULL OR j.journal_id < $2)
+LEFT JOIN places.place place ON place.place_id = coalesce(j.place_id, h.place_id)
+WHERE j.account_id = $1 AND ($2::uuid IS NULL OR j.journal_id < $2) AND NOT (j.kind = 'hold' AND h.state <> 'reserved')
 GROUP BY j.account_id, j.journal_id, partner.code, partner.brand, place.name
 ORDER BY j.journal_id DESC LIMIT $3;
 

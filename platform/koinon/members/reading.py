@@ -22,8 +22,9 @@ from koinon.web.cursors import Page, page_of
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to an account.
 
-    `points` is what it did to the free balance (a hold takes, its release gives back, its capture does nothing more),
-    `moved` what it moved in all; `reason` says why, `at` is the programme's time.
+    `points` is what it did to the free balance, `moved` what it moved in all; a hold is told while it is open, then its
+    capture or release in its place, so that the points of all events sum to the balance; `reason` says why, `at` is the
+    programme's time.
     """
 
     journal: str

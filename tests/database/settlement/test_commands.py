@@ -45,7 +45,7 @@ async def test_settle_closes_the_day_and_prints_the_nets(
         ["operator", "", "", "0.00", "21.00", "21.00"],
         ["pool", "", "", "110.50", "119.00", "8.50"],
     ]
-    assert "The pool holds 8.50 USD, 850 minor units, and 1000 outstanding points are worth 850" in output
+    assert "The pool holds 8.50 USD, and 1,000 outstanding points are worth 8.5 USD: 0 minor units apart" in output
     assert "is PUBLISHED." in output
     assert await nets() == {"brand-a": -10_000, "brand-b": 5_100, "brand-c": 1_950, "operator": 2_100, "pool": 850}
 

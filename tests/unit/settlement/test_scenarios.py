@@ -65,8 +65,8 @@ def test_a_night_of_a_coalition_settles_to_the_cent() -> None:
     assert run.pool.holds
     assert (run.pool.balance, run.pool.worth, run.pool.outstanding) == (850, Fraction(850), 1_000)
     assert run.pool.explanation == (
-        "The pool holds 8.50 USD, 850 minor units, and 1000 outstanding points are worth 850: "
-        "0 apart, where the rounding of 4 cells allows 2."
+        "The pool holds 8.50 USD, and 1,000 outstanding points are worth 8.5 USD: "
+        "0 minor units apart, where the rounding of 4 cells allows 2."
     )
 
 
@@ -298,8 +298,8 @@ def test_money_that_the_points_do_not_explain_stops_the_run() -> None:
         assert not check.holds
         assert check.mismatches == ()
         assert check.explanation == (
-            "The pool holds 9.50 USD, 950 minor units, and 1000 outstanding points are worth 850: "
-            "100 apart, where the rounding of 4 cells allows 2."
+            "The pool holds 9.50 USD, and 1,000 outstanding points are worth 8.5 USD: "
+            "100 minor units apart, where the rounding of 4 cells allows 2."
         )
     assert calculate(COALITION, first.carried, [], facts(DAY, pool_before=850)).pool.holds
 

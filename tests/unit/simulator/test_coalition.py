@@ -79,7 +79,7 @@ def test_offers_are_of_both_kinds_and_never_run_out(coalition: Coalition) -> Non
     offers = [offer for partner in coalition.partners for offer in partner.offers]
     assert {bool(offer.per_minor) for offer in offers} == {True, False}
     assert all(offer.starts_at < offer.ends_at for offer in offers)
-    assert min(offer.budget_points for offer in offers) == 1_000_000_000
+    assert min(offer.budget_points for offer in offers) == 1_000_000
     assert [offer.key for offer in offers if offer.ends_at == "2026-03-02T11:00:00"] == ["kafeneio-morning"]
 
 

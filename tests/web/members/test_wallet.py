@@ -80,7 +80,7 @@ async def test_an_empty_wallet(callers: Callers) -> None:
 
 
 async def test_history_comes_a_page_at_a_time(callers: Callers, database: asyncpg.Pool) -> None:
-    """The newest first, each with its brand, its effect and its reason; a cursor of another account is none."""
+    """The newest first, each with brand, effect and reason, holds until they end; another account's cursor is none."""
     scheme = await open_scheme(callers)
     grocer = await scheme.partner()
     shop = await scheme.api_of(grocer)
@@ -89,6 +89,7 @@ async def test_history_comes_a_page_at_a_time(callers: Callers, database: asyncp
     await _post(scheme, account_id, grocer, points=100, expires_on=None, reason="welcome")
     held = await _hold(scheme, account_id, grocer, points=40)
     await _capture(scheme, account_id, grocer, UUID(held.answer["hold_id"]))
+    await _hold(scheme, account_id, grocer, points=10)
 
     first = (await browser.get("/v1/me/history", limit=2)).json()
     rest = (await browser.get("/v1/me/history", limit=2, cursor=first["next"])).json()
@@ -97,8 +98,8 @@ async def test_history_comes_a_page_at_a_time(callers: Callers, database: asyncp
         (item["kind"], item["points"], item["moved"], item["brand"], item["reason"])
         for item in first["items"] + rest["items"]
     ] == [
-        ("capture", 0, 40, "Grocer", None),
-        ("hold", -40, 40, "Grocer", None),
+        ("hold", -10, 10, "Grocer", None),
+        ("capture", -40, 40, "Grocer", None),
         ("earn", 100, 100, "Grocer", "welcome"),
     ]
     assert rest["items"][0]["at"] == "2026-03-02T09:00:00Z"

@@ -1,5 +1,6 @@
 """A member reads every purchase with what it earned, and for every offer why or why not."""
 
+from koinon import ids
 from tests.web.offers.bodies import published
 from tests.web.scheme import assert_field
 from tests.web.town import Town, card_message
@@ -35,6 +36,7 @@ async def test_a_purchase_says_why(town: Town) -> None:
         "seen_by_card": True,
         "points": 0,
         "pending_points": 500,
+        "stated_points": 0,
         "decisions": [told | {"points": 500, "reason": None, "text": None}],
     }
     assert (first["points"], first["pending_points"]) == (0, 0)
@@ -60,7 +62,7 @@ async def test_a_purchase_says_why(town: Town) -> None:
 
 
 async def test_states_follow_the_payment(town: Town) -> None:
-    """Cancelled when nothing was collected, refunded when all came back, at an unknown shop while nobody knows it."""
+    """Cancelled, declined, refunded when all came back, and at an unknown shop while nobody knows it."""
     ada = await town.person()
     await town.processor.linked(ada, "tok-ada")
     grocer = town.grocer
@@ -68,6 +70,7 @@ async def test_states_follow_the_payment(town: Town) -> None:
         [
             card_message(grocer, "tok-ada", "authorisation", payment_ref="a", occurred_at="2026-03-02T07:00:00Z"),
             card_message(grocer, "tok-ada", "auth_reversal", payment_ref="a", occurred_at="2026-03-02T07:05:00Z"),
+            card_message(grocer, "tok-ada", "decline", payment_ref="d", occurred_at="2026-03-02T07:30:00Z"),
             card_message(grocer, "tok-ada", payment_ref="b", occurred_at="2026-03-02T08:00:00Z"),
             card_message(grocer, "tok-ada", "refund", payment_ref="b", occurred_at="2026-03-02T08:05:00Z"),
             card_message(
@@ -81,13 +84,14 @@ async def test_states_follow_the_payment(town: Town) -> None:
 
     assert found == {
         "2026-03-02T07:00:00Z": ("cancelled", 0, "Grocer"),
+        "2026-03-02T07:30:00Z": ("declined", 0, "Grocer"),
         "2026-03-02T08:00:00Z": ("refunded", 0, "Grocer"),
         "2026-03-02T08:30:00Z": ("confirmed", 1000, None),
     }
 
 
 async def test_a_till_and_a_card_show_one_purchase(town: Town) -> None:
-    """The purchase is the earning that the till was answered with, seen twice and rewarded once."""
+    """The purchase of the earning that the till was answered with, seen twice and rewarded once, by the till alone."""
     ada = await town.person()
     await town.processor.linked(ada, "tok-ada")
     tender = {"source": town.processor.source, "token": "tok-ada", "auth_code": "A1B2C3"}
@@ -96,7 +100,9 @@ async def test_a_till_and_a_card_show_one_purchase(town: Town) -> None:
     await town.work()
     (item,) = (await ada.browser.get("/v1/me/purchases")).json()["items"]
 
-    assert (item["purchase"], item["seen_at_till"], item["seen_by_card"], item["points"]) == (earning, True, True, 70)
+    assert (item["seen_at_till"], item["seen_by_card"]) == (True, True)
+    assert (item["points"], item["stated_points"]) == (70, 70)
+    assert ids.private_record("pur", item["purchase"]) == ids.private_record("ern", earning)
 
 
 async def test_purchases_come_a_page_at_a_time_and_are_ones_own(town: Town) -> None:
@@ -107,6 +113,8 @@ async def test_purchases_come_a_page_at_a_time_and_are_ones_own(town: Town) -> N
     first = (await ada.browser.get("/v1/me/purchases", limit=2)).json()
     second = (await ada.browser.get("/v1/me/purchases", limit=2, cursor=first["next"])).json()
 
-    assert [each["purchase"] for each in first["items"] + second["items"]] == made[::-1]
+    assert [each["purchase"] for each in first["items"] + second["items"]] == [
+        each.replace("ern_", "pur_") for each in made[::-1]
+    ]
     assert second["next"] is None
     assert_field(await bob.browser.get("/v1/me/purchases", cursor=first["next"]), "/cursor")

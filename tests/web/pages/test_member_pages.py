@@ -92,16 +92,16 @@ async def test_history_says_what_and_why(town: Town, ada: Person, phone: Browser
     earning = await town.grocer.earned(ada, 300)
     await town.cafe.captured(ada, 100)
     await town.cafe.release(await town.cafe.reserved(ada, 50))
+    await town.cafe.reserved(ada, 20)
     await town.grocer.reverse(earning=await town.grocer.earned(ada, 40))
     assert earning
 
     assert events(await phone.page("/me/history")) == [
         ("Taken back by Grocer", "−40", "2 Mar 2026, 11:00. The purchase was returned or corrected."),
         ("Earned at Grocer", "+40", "2 Mar 2026, 11:00, Grocer High Street."),
-        ("Given back by Cafe", "+50", "2 Mar 2026, 11:00. The till did not need them."),
-        ("Reserved at Cafe", "−50", "2 Mar 2026, 11:00. For a payment that the till is about to finish."),
-        ("Paid at Cafe", "·", "2 Mar 2026, 11:00. 100 of the points that were reserved."),
-        ("Reserved at Cafe", "−100", "2 Mar 2026, 11:00. For a payment that the till is about to finish."),
+        ("Reserved at Cafe", "−20", "2 Mar 2026, 11:00. For a payment that the till is about to finish."),
+        ("Reserved at Cafe and given back", "·", "2 Mar 2026, 11:00. 50 points that the till did not need."),
+        ("Paid at Cafe", "−100", "2 Mar 2026, 11:00."),
         ("Earned at Grocer", "+300", "2 Mar 2026, 11:00, Grocer High Street."),
     ]
 

@@ -138,8 +138,8 @@ async def test_partners_with_their_contracts_in_short(town: Town) -> None:
     page = await office.page("/office/partners")
 
     assert rows(page) == [
-        ["Cafe cafe, contract 1", "0.01 EUR", "0.0015 EUR", "1", "0.0085 EUR"],
-        ["Grocer grocer, contract 1", "0.01 EUR", "0.0015 EUR", "1", "0.0085 EUR"],
+        ["Cafe cafe, contract 1", "0.01 EUR", "0.0015 EUR", "100 %", "0.0085 EUR"],
+        ["Grocer grocer, contract 1", "0.01 EUR", "0.0015 EUR", "100 %", "0.0085 EUR"],
         ["Newcomer newcomer", "no contract in force"],
     ]
     assert (await office.get("/office/partners?cursor=x")).status_code == 400

@@ -187,7 +187,7 @@ async def test_the_contract_in_force_and_the_next_one(town: Town) -> None:
     contract = (await portal.page("/portal")).named(**{"aria-labelledby": "contract-title"})
 
     assert contract.all("p")[0].text == "Version 1, since 2 Mar 2026"
-    assert [each.text for each in contract.all("dd")] == ["0.01 EUR", "0.0015 EUR", "1", "0.0085 EUR"]
+    assert [each.text for each in contract.all("dd")] == ["0.01 EUR", "0.0015 EUR", "100 %", "0.0085 EUR"]
     assert contract.all("p")[-1].text == (
         "Version 2 begins 1 Apr 2026: price 0.012, fee 0.002, share at issue 1/3, honour rate 0.0085 EUR."
     )

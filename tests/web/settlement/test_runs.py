@@ -65,8 +65,8 @@ async def test_a_run_shows_every_partys_net(settled: League) -> None:
     assert (run["programme_code"], run["currency"], run["made_by"]) == ("league", "USD", "platform")
     assert run["pool"] == {
         "holds": True, "balance_minor": 850, "worth": "850", "apart": "0", "allowed": "2", "outstanding_points": 1_000,
-        "explanation": "The pool holds 8.50 USD, 850 minor units, and 1000 outstanding points are worth 850: "
-        "0 apart, where the rounding of 4 cells allows 2.",
+        "explanation": "The pool holds 8.50 USD, and 1,000 outstanding points are worth 8.5 USD: "
+        "0 minor units apart, where the rounding of 4 cells allows 2.",
     }  # fmt: skip
 
 

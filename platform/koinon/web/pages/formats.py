@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,7 @@ from babel.dates import format_date, format_datetime, get_timezone
 from babel.numbers import format_decimal
 
 from koinon.money import format_amount
+from koinon.parties.rates import exact_decimal
 
 LOCALE = "en_GB"
 LANGUAGE = "en"
@@ -48,6 +50,12 @@ def day_in(instant: datetime, zone: str, form: str = "d MMM y") -> str:
     return moment(instant, zone, form)
 
 
+def percent(ratio: str) -> str:
+    """Return an exact ratio's text ("0.75", "1/3") in percent: 75 %, or as it stands when no decimal is exact."""
+    hundred = exact_decimal(Fraction(ratio) * 100)
+    return ratio if "/" in hundred else f"{hundred}\u00a0%"
+
+
 def shade(rank: int) -> int:
     """Return which of SHADES the part at `rank` (from 0) is drawn in, from 1; the last one serves all the rest."""
     return min(rank, SHADES - 1) + 1
@@ -66,6 +74,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "day": day,
         "moment": moment,
         "day_in": day_in,
+        "percent": percent,
         "shade": shade,
         "grouped": grouped,
     }
