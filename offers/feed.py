@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from koinon import ids
 from koinon.database import beside, transaction
 from koinon.web.card_numbers import MESSAGE, found_in_json
 from offers.cards import card_key
@@ -68,7 +69,7 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     verdicts: dict[int, Verdict] = {}
     read: list[Read] = []
     for position, raw in enumerate(batch.messages):
-        message = _without_card_number(raw) or _read(raw, str(source_id))
+        message = _without_card_number(raw) or _read(raw, source_id)
         if isinstance(message, Refused):
             verdicts[position] = Verdict(
                 position=position, message_id=message.message_id, verdict="refused", errors=message.faults
@@ -85,9 +86,9 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     return Verdicts(refused=len(ordered) - sum(counts.values()), verdicts=ordered, **counts)
 
 
-def _read(raw: msgspec.Raw, source_id: str) -> CardMessage | Refused:
+def _read(raw: msgspec.Raw, source_id: int) -> CardMessage | Refused:
     try:
-        return read_message(raw, source_id)
+        return read_message(raw, str(source_id), ids.public("src", source_id))
     except RecursionError:
         return Refused(None, (Fault("", "malformed-json", "The message is nested too deeply."),))
 

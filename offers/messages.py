@@ -130,6 +130,19 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     extra: dict[str, Any] | None = None
 
 
+# ISO 8583 field 39: the codes of 1987 that approve. Those of 1993 and 2003 have three and four digits, and approve by 0.
+_APPROVED = frozenset({"00", "08", "10", "11", "16", "85"})
+
+
+def kind_of(message: CardMessage) -> MessageType:
+    """Return what a message reports: an authorisation that the issuer refused is a decline, whatever its type says."""
+    code = message.response_code
+    if not code or message.type not in {MessageType.AUTHORISATION, MessageType.INCREMENT}:
+        return message.type
+    approved = code in _APPROVED or (len(code) in {3, 4} and code.startswith("0"))
+    return message.type if approved else MessageType.DECLINE
+
+
 # ISO 8583 field 22, first two digits: how the card's number came to the terminal.
 _ENTRY_PRESENT = frozenset({"02", "03", "05", "06", "07", "80", "90", "91", "95"})
 _ENTRY_ABSENT = frozenset({"09", "10", "81"})

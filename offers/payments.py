@@ -17,7 +17,7 @@ import msgspec
 from koinon.money import EXPONENTS
 from koinon.places.model import Facilitator, Merchant, Network, message_keys
 from offers.joins import components
-from offers.messages import CardMessage, Channel, MessageType, channel_of, was_card_present
+from offers.messages import CardMessage, Channel, MessageType, channel_of, kind_of, was_card_present
 from offers.presentments import Presentment, clearings, count, each, refunds, total_minor
 
 
@@ -116,10 +116,10 @@ def fold(messages: Iterable[CardMessage]) -> Payment:
     A message id counts once. Of two contents under one id, which the inbox refuses, the same one is always taken.
     """
     ordered = _ordered(messages)
-    bought = [message for message in ordered if _RANK[message.type] <= _BOUGHT_RANK_MAX]
+    bought = [message for message in ordered if _RANK[kind_of(message)] <= _BOUGHT_RANK_MAX]
     sums = _Sums(ordered, bought)
     lead = ordered[0]
-    cleared_first = lead.type in _CLEARING
+    led_by = kind_of(lead)
     return Payment(
         state=_state(sums, bought),
         currency=sums.currency,
@@ -133,8 +133,8 @@ def fold(messages: Iterable[CardMessage]) -> Payment:
         confirmed_minor=sums.confirmed,
         pending_minor=sums.pending,
         occurred_at=lead.occurred_at.astimezone(UTC),
-        local_datetime=lead.merchant_local_datetime if cleared_first else None,
-        led_by=lead.type,
+        local_datetime=lead.merchant_local_datetime if led_by in _CLEARING else None,
+        led_by=led_by,
         network=lead.network,
         merchants=_merchants(bought or ordered),
         mcc=next((message.mcc for message in ordered if message.mcc), None),
@@ -170,7 +170,7 @@ def _ordered(messages: Iterable[CardMessage]) -> list[CardMessage]:
         raise ValueError("a payment has at least one message")
     return sorted(
         distinct.values(),
-        key=lambda message: (_RANK[message.type], message.occurred_at, message.source_id, message.message_id),
+        key=lambda message: (_RANK[kind_of(message)], message.occurred_at, message.source_id, message.message_id),
     )
 
 
@@ -191,7 +191,7 @@ class _Sums:
         legs, self._unplaced = clearings([message for message in bought if message.type in _CLEARING])
         self._of: dict[MessageType, list[CardMessage]] = {}
         for message in ordered:
-            self._of.setdefault(message.type, []).append(message)
+            self._of.setdefault(kind_of(message), []).append(message)
         self._differs = False
         self._reference = legs[0].message if legs else ordered[0]
         self.currency = self._reference.currency

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import msgspec
@@ -117,28 +117,24 @@ def content_hash(raw: bytes | msgspec.Raw) -> bytes:
     return hashlib.sha256(_ENCODE_SORTED(msgspec.json.decode(raw))).digest()
 
 
-def read_message(raw: bytes | msgspec.Raw, source_id: str) -> CardMessage | Refused:
+def read_message(raw: bytes | msgspec.Raw, source_id: str, known_as: str = "") -> CardMessage | Refused:
     """Return the canonical message that a processor's JSON object says, or every fault in it.
 
+    A message may name its own source, as `source_id` or as the outside knows it, and no other.
     A field that a network filled for want of a value (`0000`, `NULL`) is dropped; currencies become letters.
     """
     try:
         message = _DECODE(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _read_slowly(raw, source_id)
+        return _read_slowly(raw, source_id, known_as)
     if _NUL in bytes(raw):
-        return _read_slowly(raw, source_id)
-    return _normal(message, source_id)
+        return _read_slowly(raw, source_id, known_as)
+    return _normal(message, source_id, known_as)
 
 
-def check_message(message: CardMessage, source_id: str) -> CardMessage | Refused:
-    """Return an adapter's message in canonical form, or every fault in it, as if its source had sent it."""
-    return read_message(msgspec.json.encode(message), source_id)
-
-
-def _normal(message: CardMessage, source_id: str) -> CardMessage | Refused:
+def _normal(message: CardMessage, source_id: str, known_as: str) -> CardMessage | Refused:
     """Bring a well-typed message, which nobody else has seen yet, into canonical form."""
-    faults = tuple(_faults(message, source_id))
+    faults = tuple(_faults(message, {"", source_id, known_as}))
     if faults:
         return Refused(message.message_id if not looks_like_card_number(message.message_id) else None, faults)
     settle = msgspec.structs.force_setattr  # it is not shared yet; a copy would cost as much as reading it
@@ -158,9 +154,9 @@ def _normal(message: CardMessage, source_id: str) -> CardMessage | Refused:
     return message
 
 
-def _faults(message: CardMessage, source_id: str) -> Iterator[Fault]:
+def _faults(message: CardMessage, sources: Container[str]) -> Iterator[Fault]:
     """Yield what is wrong with a message whose fields all have their types."""
-    if message.source_id not in {"", source_id}:
+    if message.source_id not in sources:
         yield _fault("/source_id", "source-mismatch")
     if not 1970 <= message.occurred_at.year < 2200:
         yield _fault("/occurred_at", "time-out-of-range")
@@ -210,7 +206,7 @@ def _names_merchant(message: CardMessage) -> bool:
     )
 
 
-def _read_slowly(raw: bytes | msgspec.Raw, source_id: str) -> CardMessage | Refused:
+def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> CardMessage | Refused:
     """Read a message that failed to decode: mend a numeric currency, or find every fault, not only the first."""
     try:
         content = msgspec.json.decode(raw)
@@ -224,7 +220,7 @@ def _read_slowly(raw: bytes | msgspec.Raw, source_id: str) -> CardMessage | Refu
             content[name] = f"{content[name]:03d}"
     faults = list(_field_faults(content))
     if not faults:
-        return _normal(msgspec.convert(content, CardMessage), source_id)
+        return _normal(msgspec.convert(content, CardMessage), source_id, known_as)
     message_id = content.get("message_id")
     readable = isinstance(message_id, str) and 0 < len(message_id) <= 128 and not looks_like_card_number(message_id)
     if readable and any(fault.pointer == "/message_id" for fault in faults):

@@ -1,6 +1,6 @@
 """Reversals: a till takes an earning back, or undoes a captured redemption; each once, at the versions of then."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +9,6 @@ from msgspec import Meta
 
 from koinon import ids
 from koinon.database import Connection, beside
-from koinon.fields import Line
 from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
 from koinon.ledger.redemptions import Receipt
@@ -22,12 +21,16 @@ from offers.rewarding import settle
 statements = beside(__file__, "earnings.sql")
 
 
+Reason = Literal["returned", "cancelled", "mistake"]
+"""Why a till takes something back, in words of the interface: the journal keeps it, and no person's own words."""
+
+
 class NewReversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What a till takes back: exactly one of an earning and a captured redemption."""
+    """What a till takes back: exactly one of an earning and a captured redemption; the member reads the reason."""
 
     earning: Annotated[str, Meta(max_length=64)] | None = None
     redemption: Annotated[str, Meta(max_length=64)] | None = None
-    reason: Line | None = None
+    reason: Reason | None = None
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +49,11 @@ async def reverse(connection: Connection, write: Write, asked: NewReversal) -> R
     if (asked.earning is None) == (asked.redemption is None):
         raise invalid_field("/earning", "give either an earning or a redemption")
     if asked.redemption is not None:
-        return await _reverse_redemption(connection, write, asked.redemption)
-    return await _reverse_earning(connection, write, asked.earning or "")
+        return await _reverse_redemption(connection, write, asked.redemption, asked.reason)
+    return await _reverse_earning(connection, write, asked.earning or "", asked.reason)
 
 
-async def _reverse_earning(connection: Connection, write: Write, earning: str) -> Reversal:
+async def _reverse_earning(connection: Connection, write: Write, earning: str, reason: Reason | None) -> Reversal:
     try:
         account_id, sighting_id = ids.private_record("ern", earning)
     except ValueError:
@@ -66,7 +69,7 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str) -
     )
     if purchase_id is None:
         raise AlreadyReversed
-    settled = (await settle(connection, [(account_id, purchase_id)]))[0]
+    settled = (await settle(connection, [(account_id, purchase_id)], taken_back_for=reason))[0]
     short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
     if short:
         # A till's reversal is whole or not at all; a refund by card takes what is left.
@@ -79,7 +82,7 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str) -
     )
 
 
-async def _reverse_redemption(connection: Connection, write: Write, redemption: str) -> Reversal:
+async def _reverse_redemption(connection: Connection, write: Write, redemption: str, reason: Reason | None) -> Reversal:
     try:
         account_id, hold_id = ids.private_record("red", redemption)
     except ValueError:
@@ -100,6 +103,7 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
         occurred_at=facts["now"],
         partner_id=partner_id,
         reverses=captured,
+        reason=reason,
     )
     outcome: Outcome = require_posted((await post(connection, facts["programme_id"], [command]))[0])
     return Reversal(

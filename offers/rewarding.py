@@ -60,9 +60,12 @@ async def settle_purchases(_: Runtime) -> bool:
     return True
 
 
-async def settle(connection: Connection, keys: Sequence[PurchaseKey]) -> list[Settled]:
+async def settle(
+    connection: Connection, keys: Sequence[PurchaseKey], *, taken_back_for: str | None = None
+) -> list[Settled]:
     """Settle purchases in the caller's transaction, which holds their rows or has just made them.
 
+    What is taken back by it is journalled with the reason `taken_back_for`.
     Once in a transaction, as nearly the last thing that it does: budgets are locked from here to its end. Raises
     asyncpg.SerializationError as `ledger.post` does: the whole transaction is to be tried again.
     """
@@ -74,7 +77,7 @@ async def settle(connection: Connection, keys: Sequence[PurchaseKey]) -> list[Se
     contracts = await contracts_of(connection, sorted(partners))
     plans = [plan_for(each, contracts) for each in evidence]
     await within_budgets(connection, plans)
-    await _post(connection, plans, contracts)
+    await _post(connection, plans, contracts, taken_back_for)
     settled = [_settled(plan) for plan in plans]
     await _record(connection, plans, settled, contracts)
     await keep_shares(connection, plans)
@@ -95,9 +98,13 @@ async def _touch_merged(connection: Connection, evidence: Sequence[Evidence]) ->
         )
 
 
-async def _post(connection: Connection, plans: Sequence[Plan], contracts: Contracts) -> None:
+async def _post(
+    connection: Connection, plans: Sequence[Plan], contracts: Contracts, taken_back_for: str | None
+) -> None:
     """Post the differences: what is taken back first, then what is given, for which that must be known."""
-    back = [posting for place, plan in enumerate(plans) for posting in _taken_back(place, plan, contracts)]
+    back = [
+        posting for place, plan in enumerate(plans) for posting in _taken_back(place, plan, contracts, taken_back_for)
+    ]
     if back:
         # Two calls lock wallets twice; in one order only when all are locked before.
         await connection.execute(
@@ -124,7 +131,7 @@ async def _post_all(connection: Connection, plans: Sequence[Plan], postings: Seq
                 plan.standing[offer_id] = plan.standing.get(offer_id, 0) + sign * outcome.answer["points"]
 
 
-def _taken_back(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
+def _taken_back(place: int, plan: Plan, contracts: Contracts, reason: str | None) -> list[Posting]:
     """Return what is taken back: too much, or earned under another contract version or expiry than are right."""
     postings: list[Posting] = []
     for offer_id, before in sorted(plan.evidence.rewards.items()):
@@ -132,7 +139,7 @@ def _taken_back(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
         if before.posted_points and plan.target(offer_id) and before.terms != terms_of(plan, offer_id, contracts):
             points = before.posted_points
         if points > 0:
-            common = _common(plan, offer_id, "back", points)
+            common = _common(plan, offer_id, "back", points) | {"reason": reason}
             postings.append((place, offer_id, ReverseEarn(points=points, shortfall="clip", **common)))
     return postings
 

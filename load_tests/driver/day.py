@@ -112,7 +112,7 @@ class Day:
             return
         keep.append((await till.post(f"{path}/captures", key=f"{redemption.key}:capture"))["receipt"])
         if ending == "reversed":
-            reversal = {"redemption": reserved["redemption"], "reason": "goods returned"}
+            reversal = {"redemption": reserved["redemption"], "reason": "returned"}
             keep.extend((await till.post("/v1/reversals", reversal, key=f"{redemption.key}:reversal"))["receipts"])
 
     async def _asked(self, redemption: Redemption) -> dict[str, Any]:

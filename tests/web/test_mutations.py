@@ -114,7 +114,7 @@ async def right_requests(town: Town, ada: Person) -> list[tuple[Any, str, dict[s
         ),
         (till, "/v1/redemptions", {"amount_minor": 1, "currency": "EUR", "proof": {"pay_code": await ada.pay_code()}}),
         (till, "/v1/redemptions", {"points": 1, "member": ada.member, "proof": {"staff": {"name": "A"}}}),
-        (till, "/v1/reversals", {"earning": await town.grocer.earned(ada, 5), "reason": "r"}),
+        (till, "/v1/reversals", {"earning": await town.grocer.earned(ada, 5), "reason": "mistake"}),
         (till, "/v1/reversals", {"redemption": await town.grocer.captured(ada, 1)}),
         (till, "/v1/members", enrolment),
         (till, "/v1/offers", full_offer),

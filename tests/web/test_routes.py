@@ -105,6 +105,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "POST /v1/programmes/{programme:str}/clock": OPERATOR,
     "GET /v1/programmes/{programme:str}/figures": OPERATOR,
     "POST /v1/redemptions": TILL,
+    "GET /v1/redemptions/{redemption:str}": TILL,
     "POST /v1/redemptions/{redemption:str}/captures": TILL,
     "POST /v1/redemptions/{redemption:str}/releases": TILL,
     "POST /v1/reversals": TILL,
@@ -141,6 +142,7 @@ OWNED = frozenset(
         "GET /v1/partners/{partner:str}/keys",
         "POST /v1/partners/{partner:str}/keys",
         "DELETE /v1/partners/{partner:str}/keys/{client:str}",
+        "GET /v1/redemptions/{redemption:str}",
         "POST /v1/redemptions/{redemption:str}/captures",
         "POST /v1/redemptions/{redemption:str}/releases",
     }
@@ -285,6 +287,7 @@ async def test_strangers_find_nothing(town: Town, callers: Callers, database: as
         "SELECT client_id FROM identity.client WHERE partner_id = $1", ids.private("par", town.grocer.partner)
     )
     strange: list[tuple[Api, str, str, Any, str]] = [
+        (town.cafe.api, "GET", f"/v1/redemptions/{redemption}", None, "unknown-redemption"),
         (town.cafe.api, "POST", f"/v1/redemptions/{redemption}/captures", None, "unknown-redemption"),
         (town.cafe.api, "POST", f"/v1/redemptions/{redemption}/releases", None, "unknown-redemption"),
         (town.cafe.api, "GET", f"/v1/offers/{offer}", None, "unknown-offer"),

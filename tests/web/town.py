@@ -92,9 +92,9 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         """Ask to reserve points."""
         return await self.api.post("/v1/redemptions", asked, key=key)
 
-    async def reserved(self, person: Person, points: int) -> str:
+    async def reserved(self, person: Person, points: int, **asked: Any) -> str:
         """Reserve points on a pay code, which must be taken, and return the redemption's id."""
-        answer = await self.reserve(points=points, proof={"pay_code": await person.pay_code()})
+        answer = await self.reserve(points=points, proof={"pay_code": await person.pay_code()}, **asked)
         assert answer.status_code == 201, answer.text
         redemption: str = answer.json()["redemption"]
         return redemption

@@ -261,10 +261,10 @@ BEGIN
         'hold_id', hold, 'points', p_command.points, 'expires_at', p_command.hold_expires_at,
         'balance', ledger.move_wallet(p_command, -p_command.points, p_command.points)));
     INSERT INTO ledger.hold (account_id, hold_id, unit_id, acceptor_id, acceptor_version, amount, state, proof_kind,
-        proof_ref, place_id, occurred_at, expires_at)
+        proof_ref, place_id, occurred_at, expires_at, member_id, receipt, attested_by)
     VALUES (p_command.account_id, hold, p_command.unit_id, p_command.partner_id, p_command.version, p_command.points,
         'reserved', p_command.proof_kind, p_command.proof_ref, p_command.place_id, p_command.occurred_at,
-        p_command.hold_expires_at);
+        p_command.hold_expires_at, p_command.member_id, p_command.receipt, p_command.attested_by);
     WITH ordered AS (
         SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
             sum(l.remaining - l.held) OVER (ORDER BY l.expires_on, l.issued_at, l.lot_id) AS running
@@ -346,6 +346,8 @@ BEGIN
         RETURN found.refusal;
     END IF;
     hold := found.hold;
+    p_command.member_id := hold.member_id;
+    p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
         'hold_id', hold.hold_id, 'points', hold.amount, 'balance', ledger.move_wallet(p_command, 0, -hold.amount)));
     PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'honoured');
@@ -366,6 +368,8 @@ BEGIN
         RETURN found.refusal;
     END IF;
     hold := found.hold;
+    p_command.member_id := hold.member_id;
+    p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
         'hold_id', hold.hold_id, 'points', hold.amount,
         'balance', ledger.move_wallet(p_command, hold.amount, -hold.amount)));
@@ -467,6 +471,8 @@ BEGIN
                WHERE j.account_id = p_command.account_id AND j.reverses = p_command.reverses) THEN
         RETURN ledger.refused(p_command."position", 'already-reversed');
     END IF;
+    p_command.member_id := captured.member_id;
+    p_command.place_id := captured.place_id;
     SELECT sum(m.amount) INTO total FROM ledger.movement m
     WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses;
 

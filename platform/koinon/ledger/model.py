@@ -12,8 +12,6 @@ from uuid import UUID
 
 import msgspec
 
-from koinon.clock import add_months
-
 Status = Literal["posted", "replayed", "conflict", "refused"]
 HOLD_LIFETIME_SECONDS = 30 * 60
 
@@ -45,7 +43,8 @@ class Earn(Command, frozen=True, kw_only=True, tag_field="kind", tag="earn"):
 class Hold(Command, frozen=True, kw_only=True, tag_field="kind", tag="hold"):
     """Reserve points for a till, soonest expiry first; refused above the balance or with a proof that was used.
 
-    `today` is the business date: lots that are due on it are not spent any more.
+    `today` is the business date: lots that are due on it are not spent any more. `receipt` is the till's own number,
+    `attested_by` the member of staff whose word is the proof.
     """
 
     partner_id: int
@@ -55,6 +54,8 @@ class Hold(Command, frozen=True, kw_only=True, tag_field="kind", tag="hold"):
     proof_kind: Literal["pay_code", "card", "staff"]
     proof_ref: str | None = None
     hold_expires_at: datetime
+    receipt: str | None = None
+    attested_by: str | None = None
 
 
 class Capture(Command, frozen=True, kw_only=True, tag_field="kind", tag="capture"):
@@ -130,8 +131,3 @@ def encode(commands: Sequence[AnyCommand]) -> str:
         for position, command in enumerate(commands)
     ]
     return (b"[" + b",".join(objects) + b"]").decode()
-
-
-def expiry_date(day: date, expiry_months: int | None) -> date | None:
-    """Return the first day on which points earned on `day` are no longer valid, or None for never."""
-    return None if expiry_months is None else add_months(day, expiry_months)

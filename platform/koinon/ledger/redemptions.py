@@ -95,6 +95,23 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt
 
 
+class RedemptionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A redemption as it stands, for a till that lost an answer or a brand that is asked about one.
+
+    `receipt` is the till's own number, `attested_by` the member of staff whose word was the proof.
+    """
+
+    redemption: str
+    state: Literal["reserved", "captured", "released", "reversed"]
+    points: int
+    proof: Literal["pay_code", "card", "staff"]
+    attested_by: str | None
+    place: str | None
+    receipt: str | None
+    occurred_at: datetime
+    expires_at: datetime
+
+
 def receipt(
     facts: asyncpg.Record,
     account_id: int,
@@ -161,6 +178,7 @@ async def reserve(
         unit_id=facts["unit_id"], occurred_at=facts["now"], member_id=member_id, place_id=place_id,
         partner_id=partner_id, version=facts["version"], points=points, today=today, proof_kind=proof_kind,
         proof_ref=proof_ref, hold_expires_at=facts["now"] + timedelta(seconds=model.HOLD_LIFETIME_SECONDS),
+        receipt=asked.receipt, attested_by=asked.proof.staff.name if asked.proof and asked.proof.staff else None,
     )  # fmt: skip
     outcome = await runtime.ledger.post(facts["programme_id"], hold)
     if proof_kind == "staff" and outcome.status != "posted":
@@ -215,6 +233,8 @@ def _check(facts: asyncpg.Record, asked: NewRedemption, place_id: int | None) ->
         # Rounded up: the till is never given more money's worth than points were burnt for.
         return math.ceil(asked.amount_minor / face_value)
     assert asked.points is not None  # noqa: S101  # one of the two was given
+    if asked.currency is not None:
+        raise invalid_field("/currency", "points have no currency; it goes with amount_minor")
     return asked.points
 
 
@@ -242,6 +262,28 @@ async def end(
         raise UnknownRedemption
     require_posted(outcome)
     return _redemption(facts, account_id, outcome, state), outcome.status == "replayed"
+
+
+async def read(partner_id: int, redemption: str) -> RedemptionRecord:
+    """Return one of a partner's redemptions; raises UnknownRedemption."""
+    try:
+        account_id, hold_id = ids.private_record("red", redemption)
+    except ValueError:
+        raise UnknownRedemption from None
+    row = await pool().fetchrow(statements["redemption"], account_id, hold_id, partner_id)
+    if row is None:
+        raise UnknownRedemption
+    return RedemptionRecord(
+        redemption=redemption,
+        state="reversed" if row["reversed"] else row["state"],
+        points=row["amount"],
+        proof=row["proof_kind"],
+        attested_by=row["attested_by"],
+        place=None if row["place_id"] is None else ids.public("pla", row["place_id"]),
+        receipt=row["receipt"],
+        occurred_at=row["occurred_at"],
+        expires_at=row["expires_at"],
+    )
 
 
 async def _replayed(partner_id: int, answer: dict[str, Any]) -> Redemption:

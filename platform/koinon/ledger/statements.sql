@@ -8,9 +8,6 @@ WITH opened AS (
 )
 INSERT INTO ledger.wallet (account_id, unit_id) SELECT account_id, $3::bigint FROM opened;
 
--- open_window: the programme's open window
-SELECT window_no, business_date, opened_at FROM ledger.settlement_window WHERE programme_id = $1 AND state = 'OPEN';
-
 -- first_window: open the first window of a programme
 INSERT INTO ledger.settlement_window (programme_id, window_no, business_date, state, opened_at)
 VALUES ($1, 1, $2, 'OPEN', $3);
@@ -35,11 +32,6 @@ UPDATE ledger.settlement_window SET state = 'CLOSED', closed_at = $3
 WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSING'
 RETURNING window_no;
 
--- windows: a programme's windows, the newest first
-SELECT window_no, business_date, state, opened_at, flipped_at, closed_at
-FROM ledger.settlement_window WHERE programme_id = $1 AND ($2::bigint IS NULL OR window_no < $2)
-ORDER BY window_no DESC LIMIT $3;
-
 -- accounts_due: accounts of a programme with lots that are due on a day, and a mark that names these lots
 SELECT l.account_id, l.unit_id, md5(string_agg(l.lot_id::text || ':' || l.remaining, ',' ORDER BY l.lot_id)) AS lots
 FROM ledger.lot l JOIN ledger.account a USING (account_id)
@@ -51,9 +43,6 @@ SELECT h.account_id, h.unit_id, h.hold_id
 FROM ledger.hold h JOIN ledger.account a USING (account_id)
 WHERE a.programme_id = $1 AND h.state = 'reserved' AND h.expires_at <= $2
 ORDER BY h.account_id, h.hold_id LIMIT $3;
-
--- balance: an account's wallet in one unit
-SELECT available, held FROM ledger.wallet WHERE account_id = $1 AND unit_id = $2;
 
 -- pooled: unspent points of an account by issuer and by expiry
 SELECT p.code, p.brand, l.expires_on, sum(l.remaining - l.held)::bigint AS available, sum(l.held)::bigint AS held
@@ -103,9 +92,7 @@ RETURNING leased_points;
 SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2;
 
 -- redemption: a redemption with its end, as its partner sees it
-SELECT h.hold_id, h.amount, h.state, h.proof_kind, h.occurred_at, h.expires_at,
-    (SELECT j.journal_id FROM ledger.journal j
-     WHERE j.account_id = h.account_id AND j.hold_id = h.hold_id AND j.kind = 'capture') AS captured_by,
+SELECT h.hold_id, h.amount, h.state, h.proof_kind, h.attested_by, h.receipt, h.place_id, h.occurred_at, h.expires_at,
     EXISTS (SELECT FROM ledger.journal j
      WHERE j.account_id = h.account_id AND j.hold_id = h.hold_id AND j.kind = 'reverse_burn') AS reversed
 FROM ledger.hold h WHERE h.account_id = $1 AND h.hold_id = $2 AND h.acceptor_id = $3;

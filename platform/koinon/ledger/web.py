@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, post
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 
 from koinon.identity.guards import require
@@ -16,13 +16,15 @@ from koinon.ledger.redemptions import (
     NewRedemption,
     ProofMissing,
     Redemption,
+    RedemptionRecord,
     UnknownMember,
     UnknownPlace,
     end,
+    read,
     reserve,
 )
 from koinon.members.pay_codes import PayCodeExpired, PayCodeInvalid
-from koinon.web.openapi import Keyed, writes
+from koinon.web.openapi import Keyed, reads, writes
 from koinon.web.requests import answer, write_of
 
 encoder = msgspec.json.Encoder()
@@ -58,6 +60,20 @@ async def reserve_redemption(request: Request[Caller, Any, Any], data: JSONBody[
     return _answer(redemption, replayed=replayed)
 
 
+@get(
+    "/redemptions/{redemption:str}",
+    guards=[require("redemptions:write")],
+    operation_id="readRedemption",
+    summary="Read a redemption",
+    responses=reads(UnknownRedemption),
+)
+async def read_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> RedemptionRecord:
+    """Read one of the brand's own redemptions: its state, its proof, and what the till said of it."""
+    partner_id = request.user.partner_id
+    assert partner_id is not None, "redemptions are read by partners"  # noqa: S101  # the guard saw to it
+    return await read(partner_id, redemption)
+
+
 @post(
     "/redemptions/{redemption:str}/captures",
     guards=[require("redemptions:write")],
@@ -90,4 +106,6 @@ def _answer(redemption: Redemption, *, replayed: bool) -> Response[bytes]:
     return answer(encoder.encode(redemption), 201, replayed=replayed)
 
 
-router = Router("/v1", route_handlers=[reserve_redemption, capture_redemption, release_redemption], tags=["till"])
+router = Router(
+    "/v1", route_handlers=[reserve_redemption, read_redemption, capture_redemption, release_redemption], tags=["till"]
+)

@@ -106,6 +106,14 @@ LAPSED_PLACE = "lapsed-place"
 # Some networks fill a field that they have no value for, instead of leaving it out.
 NOTHING = frozenset({"", "NONE", "NULL", "NIL", "NAN", "NA", "UNDEFINED", "UNKNOWN"})
 _PADDED = "~"
+_PARTS = {
+    IdentityKind.SCHEME_STORE: ("network",),
+    IdentityKind.SCHEME_MERCHANT: ("network",),
+    IdentityKind.ACQUIRER_MERCHANT: ("network", "acquirer_id"),
+    IdentityKind.TERMINAL: ("acquirer_id", "terminal_id"),
+    IdentityKind.SUB_MERCHANT: ("facilitator_id",),
+    IdentityKind.DESCRIPTOR: ("city", "postcode"),
+}
 _LEVELS = (
     "store",
     "store~",
@@ -173,8 +181,13 @@ def message_keys(network: Network, merchant: Merchant, facilitator: Facilitator 
 def registered_keys(identity: NetworkIdentity) -> tuple[str, ...]:
     """Return the keys under which a registered identity is stored: its own, and the one without left zeros.
 
-    Raises ValueError when a part that the kind needs is missing or says nothing.
+    Raises ValueError when a part that the kind needs is missing or says nothing, and for one that it has no use for.
     """
+    for name in ("network", "acquirer_id", "terminal_id", "facilitator_id", "city", "postcode"):
+        if getattr(identity, name) is not None and name not in _PARTS[identity.kind]:
+            raise ValueError(f"{name} does not belong to the kind {identity.kind}")
+    if identity.city is not None and identity.postcode is not None:
+        raise ValueError("give city or postcode, not both: a message may name either alone")
     keys: list[str] = []
     value = identifier(identity.value)
     match identity.kind:

@@ -9,7 +9,7 @@ from litestar import Request, Response
 from koinon.database import Connection, transaction
 from koinon.identity.model import Caller
 from koinon.ledger.model import content_hash
-from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused
+from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused, invalid_field
 from koinon.web.errors import validation_problem
 
 KEY_LENGTH_MAXIMUM = 255
@@ -22,6 +22,7 @@ ON CONFLICT DO NOTHING RETURNING key
 KNOWN = "SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2"
 ANSWER = "UPDATE koinon.request SET answer = $3, status = $4 WHERE caller = $1 AND key = $2"
 UNANSWERED = 0
+NO_BODY = frozenset({b"", b"{}", b"null"})
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     """Return the write that a request asks for; `data` is its decoded body, or None where it has none.
 
     The content is the method, the path and the body's meaning (not its spacing). Raises IdempotencyKeyMissing, and
-    InvalidInput for a value of another JSON type than its field.
+    InvalidInput for a value of another JSON type than its field, or for a body where none is taken.
     """
     if isinstance(data, msgspec.Struct):
         # Litestar converts leniently ("5" for 5, 5 for an instant); money and time are taken as sent, or not at all.
@@ -44,6 +45,8 @@ async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
             msgspec.json.decode(await request.body(), type=type(data))
         except msgspec.ValidationError as error:
             raise validation_problem(error) from None
+    elif data is None and (await request.body()).strip() not in NO_BODY:
+        raise invalid_field("", "this call takes no body; what it says would be ignored")
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
         raise IdempotencyKeyMissing

@@ -148,6 +148,25 @@ def test_a_decline_is_no_purchase() -> None:
     assert fold([refused, message()]).occurred_at.isoformat() == "2026-03-02T10:00:00+00:00"
 
 
+@pytest.mark.parametrize("code", ["51", "05", "100", "1100", "N7"])
+def test_an_authorisation_that_was_refused_is_a_decline(code: str) -> None:
+    """The issuer's response code (ISO 8583 field 39) says so: nothing is pending, whatever the message's type says."""
+    refused = message(response_code=code, occurred_at="2026-03-02T09:59:00Z")
+
+    assert fold([refused]).state is PaymentState.DECLINED
+    assert amounts(fold([refused])) == {}
+    assert (
+        fold([message(), message("increment", 500, response_code=code)]).pending_minor
+        == fold([message()]).pending_minor
+    )
+
+
+@pytest.mark.parametrize("code", [None, "", "00", "10", "85", "000", "0000"])
+def test_an_approved_authorisation_is_pending(code: str | None) -> None:
+    """Codes that approve, of every edition of the standard, and none at all."""
+    assert fold([message(response_code=code)]).state is PaymentState.OPEN
+
+
 def test_an_adjustment_states_a_clearings_new_amount() -> None:
     """It names the leg by reference, message or number; the only leg needs no naming; order does not matter."""
     other = leg(2, 1000, 2)

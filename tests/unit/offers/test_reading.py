@@ -14,7 +14,6 @@ from offers.messages import CardMessage, Channel, Components, MessageType
 from offers.reading import (
     DETAILS,
     Refused,
-    check_message,
     content_hash,
     looks_like_card_number,
     read_message,
@@ -310,15 +309,6 @@ def test_the_content_hash_is_of_what_was_said() -> None:
     assert content_hash(b'{"amount_minor":5,"message_id":"m"}') == first
     assert content_hash(b'{"amount_minor":6,"message_id":"m"}') != first
     assert len(first) == 32
-
-
-def test_an_adapters_message_meets_the_same_rules() -> None:
-    """What an adapter makes is checked as if its source had sent it."""
-    good = message()
-    wrong = msgspec.structs.replace(good, amount_minor=-5)
-
-    assert check_message(good, "src_a") == good
-    assert faults(check_message(wrong, "src_a")) == [("/amount_minor", "amount-not-positive")]
 
 
 def test_every_code_has_its_sentence() -> None:

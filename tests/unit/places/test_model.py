@@ -208,9 +208,12 @@ def test_amex_names_merchants_by_their_service_establishment() -> None:
         (NetworkIdentity(kind=IdentityKind.SUB_MERCHANT, value="1"), "facilitator_id"),
         (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="--"), "value"),
         (NetworkIdentity(kind=IdentityKind.SCHEME_STORE, network=Network.VISA, value="000"), "value"),
+        (NetworkIdentity(kind=IdentityKind.SCHEME_STORE, network=Network.VISA, value="1", acquirer_id="4"), "acquirer_id"),
+        (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="KIOSK", network=Network.VISA), "network"),
+        (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="KIOSK", city="Turku", postcode="20100"), "not both"),
     ],
 )
 def test_an_identity_that_could_find_nothing_is_refused(identity: NetworkIdentity, missing: str) -> None:
-    """Registering names the part that is missing or says nothing."""
+    """Registering names the part that is missing, says nothing, or would be ignored."""
     with pytest.raises(ValueError, match=missing):
         registered_keys(identity)

@@ -93,6 +93,8 @@ async def test_two_sources(town: Town, database: asyncpg.Pool) -> None:
         assert_refused(forged, 401, "signature-invalid")
         named = await other.feed([message | {"message_id": "m2", "source_id": town.processor.source}])
     assert named.json()["verdicts"][0]["errors"][0]["code"] == "source-mismatch"
+    own = message | {"message_id": "m2", "source_id": other.source}
+    assert verdicts((await other.feed([own])).json()) == ["accepted"]
 
 
 async def test_a_batch_that_nobody_signed(town: Town, database: asyncpg.Pool) -> None:

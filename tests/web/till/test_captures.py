@@ -4,8 +4,9 @@ import asyncio
 
 import asyncpg
 
+from koinon import ids
 from koinon.ledger.jobs import close_window_early
-from tests.web.scheme import assert_refused, unchanged
+from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import NOW, Town
 
 
@@ -34,6 +35,68 @@ async def test_a_capture_burns_what_was_reserved(town: Town, database: asyncpg.P
         "WHERE m.credit_kind = 'honoured'"
     )
     assert (movement["amount"], movement["issuer"], movement["acceptor"]) == (30, "grocer", "cafe")
+
+
+async def test_the_ends_of_a_redemption_are_journalled_for_its_member_and_place(
+    town: Town, database: asyncpg.Pool
+) -> None:
+    """Capture, release and undoing: whoever ends it, the books say whose it was, where, and why it was undone."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    kept = await town.cafe.reserved(ada, 10, place=town.cafe.place, receipt="T-1")
+    await town.cafe.release(await town.cafe.reserved(ada, 20, place=town.cafe.place))
+    await town.cafe.capture(kept)
+    await town.cafe.reverse(redemption=kept, reason="cancelled")
+    rows = await database.fetch("SELECT kind, member_id, place_id, reason FROM ledger.journal WHERE kind <> 'earn'")
+
+    member_id = ids.private("mem", ada.member)
+    assert {(row["member_id"], row["place_id"]) for row in rows} == {(member_id, town.cafe.place_id)}
+    assert {row["kind"]: row["reason"] for row in rows} == {
+        "hold": None,
+        "release": None,
+        "capture": None,
+        "reverse_burn": "cancelled",
+    }
+
+
+async def test_a_brand_reads_its_redemptions(town: Town) -> None:
+    """With the till's receipt, the member of staff who attested, and how it ended; another brand's is unknown."""
+    ada, kiosk = await town.person(), await town.shop("kiosk", attested_points_per_day=100)
+    await town.grocer.earned(ada, 100)
+    word = {"staff": {"name": "Sam at till 3"}}
+    answer = await kiosk.reserve(points=10, member=ada.member, proof=word, place=kiosk.place, receipt="T-1")
+    redemption = answer.json()["redemption"]
+    open_one = {
+        "redemption": redemption,
+        "state": "reserved",
+        "points": 10,
+        "proof": "staff",
+        "attested_by": "Sam at till 3",
+        "place": kiosk.place,
+        "receipt": "T-1",
+        "occurred_at": "2026-03-02T09:00:00Z",
+        "expires_at": "2026-03-02T09:30:00Z",
+    }
+    path = f"/v1/redemptions/{redemption}"
+    assert (await kiosk.api.get(path)).json() == open_one
+    await kiosk.capture(redemption)
+    assert (await kiosk.api.get(path)).json() == open_one | {"state": "captured"}
+    await kiosk.reverse(redemption=redemption)
+    assert (await kiosk.api.get(path)).json() == open_one | {"state": "reversed"}
+    assert_refused(await town.grocer.api.get(path), 404, "unknown-redemption")
+    assert_refused(await town.cafe.api.get("/v1/redemptions/red_1"), 404, "unknown-redemption")
+
+
+async def test_an_end_takes_no_body(town: Town, database: asyncpg.Pool) -> None:
+    """Points beside a capture would be ignored: it is refused, and an empty object is as good as nothing."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    path = f"/v1/redemptions/{redemption}"
+    async with unchanged(database):
+        for end in ("captures", "releases"):
+            assert_field(await town.cafe.api.post(f"{path}/{end}", {"points": 5}), "")
+    assert (await town.cafe.api.post(f"{path}/captures", {})).status_code == 201
 
 
 async def test_a_release_gives_the_points_back(town: Town) -> None:

@@ -43,11 +43,12 @@ async def test_points_are_reserved_on_a_pay_code(town: Town, database: asyncpg.P
     }
     assert await ada.balance() == (70, 30)
     hold = await database.fetchrow("SELECT * FROM ledger.hold")
-    assert (hold["amount"], hold["state"], hold["proof_kind"], hold["place_id"]) == (
+    assert (hold["amount"], hold["state"], hold["proof_kind"], hold["place_id"], hold["receipt"]) == (
         30,
         "reserved",
         "pay_code",
         town.cafe.place_id,
+        "T-1",
     )
 
 
@@ -269,6 +270,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"points": 1, "place": "pla_1"}, "/place"),
     ({"points": 1, "member": "mem_1"}, "/member"),
     ({"points": 1, "receipt": "a\u0000b"}, "/receipt"),
+    ({"points": 1, "currency": "EUR"}, "/currency"),
     ({"points": 1, "proof": {"card": {"source": "src_1", "token": "a\u0000b"}}}, "/proof/card/token"),
     ({"points": 1, "proof": {"staff": {"name": ""}}}, "/proof/staff/name"),
 ]
