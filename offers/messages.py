@@ -130,7 +130,7 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     extra: dict[str, Any] | None = None
 
 
-# ISO 8583 field 39: the codes of 1987 that approve. Those of 1993 and 2003 have three and four digits, and approve by 0.
+# ISO 8583 field 39: the codes of 1987 that approve. Those of 1993 and 2003, three and four digits, approve by 0.
 _APPROVED = frozenset({"00", "08", "10", "11", "16", "85"})
 
 

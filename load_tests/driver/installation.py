@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -38,16 +37,9 @@ def settings_with(**given: str | None) -> Settings:
 
 @contextmanager
 def started(settings: Settings) -> Iterator[str]:
-    """Run an installation as long as the block runs; ends the command when its port is somebody else's."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            told = f"{settings.host}:{settings.port} is not free ({error}): end what listens there, or set KOINON_PORT"
-            raise click.ClickException(told) from None
-    with running(settings) as address:
-        yield address
+    """Run an installation as long as the block runs, and yield its address."""
+    with running(settings) as installation:
+        yield installation.address
 
 
 def driven(runner: asyncio.Runner, drive: Coroutine[Any, Any, Result]) -> Result:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import click
 from granian import Granian
@@ -25,6 +27,7 @@ from koinon.settings import Settings
 from koinon.worker import work
 
 READY_TIMEOUT_SECONDS = 60
+LOOK_SECONDS = 0.5
 STOP_TIMEOUT_SECONDS = 20
 
 
@@ -72,34 +75,52 @@ def up() -> None:
     """Run all of it: the embedded database, migrations, web and worker."""
     settings = settings_or_exit()
     try:
-        with running(settings) as address:
+        with running(settings) as installation:
+            address = installation.address
             click.echo(f"web        {address}\nAPI        {address}/schema\nlog        {address}/log/checkpoint")
             click.echo("Ctrl-C stops everything; what was recorded stays in " + str(settings.folder))
-            signal.pause()
+            while True:
+                installation.require_alive()
+                time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         click.echo("stopped")
 
 
-@contextmanager
-def running(settings: Settings) -> Iterator[str]:
-    """Run an installation as long as the block runs, and yield its address once it is ready.
+class Installation(NamedTuple):
+    """What runs: the address that people see, and the processes behind it."""
 
-    Raises click.ClickException when a process ends before it is ready.
+    address: str
+    children: dict[str, subprocess.Popen[bytes]]
+
+    def require_alive(self) -> None:
+        """Raise click.ClickException when a process has ended."""
+        for name, child in self.children.items():
+            if child.poll() is not None:
+                raise click.ClickException(f"koinon {name} ended with {child.returncode}; its last lines say why")
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Installation]:
+    """Run an installation as long as the block runs, and yield it once it is ready.
+
+    Raises click.ClickException when its port is somebody else's, or when a process ends before it is ready.
     """
+    _require_free_port(settings)
     create(settings.keys_folder)
     signal.signal(signal.SIGTERM, _interrupt)
     with database_url(settings) as url:
         _migrate_or_exit(settings.migration_url or url)
         environment = os.environ | {"KOINON_DATABASE_URL": url} | _given(settings)
-        children = [
-            subprocess.Popen([sys.executable, "-m", "koinon", name], env=environment)  # noqa: S603  # our own command
+        children = {
+            name: subprocess.Popen([sys.executable, "-m", "koinon", name], env=environment)  # noqa: S603  # our own command
             for name in ("serve", "worker")
-        ]
+        }
+        installation = Installation(settings.base_url, children)
         try:
-            _await_ready(settings.base_url, children)
-            yield settings.base_url
+            _await_ready(settings, installation)
+            yield installation
         finally:
-            _stop(children)
+            _stop(list(children.values()))
 
 
 def _given(settings: Settings) -> dict[str, str]:
@@ -115,12 +136,23 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _await_ready(address: str, children: list[subprocess.Popen[bytes]]) -> None:
+def _require_free_port(settings: Settings) -> None:
+    # Whoever listens there would answer for us, and nobody would notice that our own process could not.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            told = f"{settings.host}:{settings.port} is not free ({error}): end what listens there, or set KOINON_PORT"
+            raise click.ClickException(told) from None
+
+
+def _await_ready(settings: Settings, installation: Installation) -> None:
+    # Where it listens, and not where the world sees it: a proxy in front may not be there yet.
+    address = f"http://{settings.host}:{settings.port}"
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        for child in children:
-            if child.poll() is not None:
-                raise click.ClickException(f"{child.args!r} ended with {child.returncode}; its last lines say why")
+        installation.require_alive()
         try:
             with urllib.request.urlopen(f"{address}/ready", timeout=2) as answer:  # noqa: S310  # our own address
                 if answer.status == 200:

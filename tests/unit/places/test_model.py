@@ -208,7 +208,7 @@ def test_amex_names_merchants_by_their_service_establishment() -> None:
         (NetworkIdentity(kind=IdentityKind.SUB_MERCHANT, value="1"), "facilitator_id"),
         (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="--"), "value"),
         (NetworkIdentity(kind=IdentityKind.SCHEME_STORE, network=Network.VISA, value="000"), "value"),
-        (NetworkIdentity(kind=IdentityKind.SCHEME_STORE, network=Network.VISA, value="1", acquirer_id="4"), "acquirer_id"),
+        (NetworkIdentity(kind=IdentityKind.SCHEME_STORE, network=Network.VISA, value="1", city="Turku"), "city"),
         (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="KIOSK", network=Network.VISA), "network"),
         (NetworkIdentity(kind=IdentityKind.DESCRIPTOR, value="KIOSK", city="Turku", postcode="20100"), "not both"),
     ],
