@@ -50,6 +50,12 @@ class CardAssertion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     network: NetworkName | None = None
 
 
+class CardEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A source ends a link. The body names it again, because a signature covers the body and not the path."""
+
+    card: Annotated[str, Meta(max_length=64)]
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """An active link; the token is not repeated."""
 

@@ -5,7 +5,7 @@ written set by set. Each is answered for itself; one that is refused leaves no t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,24 +22,22 @@ from koinon.ids import new_record_id
 from koinon.ledger.operations import ATTEMPTS
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
 from koinon.money import EXPONENTS
+from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
 from koinon.web.requests import Write
 from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
 from offers.model import POINTS_MAX
-from offers.payments import Payment
-from offers.places import known_places
 from offers.rewarding import Settled, settle
-from offers.rewards import TillSighting, is_same_purchase
+from offers.rewards import TillSighting
+from offers.tenders import Tendered, foreign, reported, seen_by_card
 
 statements = beside(__file__, "earnings.sql")
 
 BATCH_MAXIMUM = 100
 FUTURE_MAXIMUM = timedelta(minutes=10)
 """How far a till's clock may run ahead of the programme's."""
-
-decode_payment = msgspec.json.Decoder(Payment).decode
 
 
 class UnknownEarning(NotFound):
@@ -130,6 +128,8 @@ def read_ids(write: Write, earning: NewEarning) -> Asked:
     assert partner_id is not None, "earnings are reported by partners"  # noqa: S101  # the guard saw to it
     if earning.currency not in EXPONENTS:
         raise invalid_field("/currency", "not a currency of ISO 4217", "unknown-currency")
+    if earning.tender is not None and not identifier(earning.tender.auth_code):
+        raise invalid_field("/tender/auth_code", "this says nothing; a tender is known by its authorisation code")
     if not within_calendar(earning.occurred_at):
         raise invalid_field("/occurred_at", f"the year must be {FIRST_YEAR} to {LAST_YEAR}")
     return Asked(
@@ -162,36 +162,60 @@ async def earn_many(asked: Sequence[Asked]) -> list[Answer]:
 
 
 async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Answer]:
-    answers: dict[int, Answer] = {}
-    facts = await connection.fetch(
+    # What was answered before is answered again, also what would be refused today.
+    answers = await _answered(connection, asked, range(len(asked)))
+    facts = await _facts(connection, asked)
+    for place, (each, row) in enumerate(zip(asked, facts, strict=True)):
+        if place not in answers and (problem := _refusal(each, row)) is not None:
+            answers[place] = Answer(None, problem=problem)
+    tendered = {
+        place: _tendered(each, facts[place])
+        for place, each in enumerate(asked)
+        if each.earning.tender is not None and place not in answers
+    }
+    answers |= {place: Answer(None, problem=told) for place, told in (await foreign(connection, tendered)).items()}
+    await lock_lanes(connection, sorted({facts[place]["account_id"] for place in _open(asked, answers)}))
+    standing = {place: each for place, each in tendered.items() if place not in answers}
+    answers |= {place: Answer(None, problem=told) for place, told in (await reported(connection, standing)).items()}
+    fresh = await _claim(connection, asked, _open(asked, answers))
+    if fresh:
+        seen = await seen_by_card(connection, {place: standing[place] for place in fresh if place in standing})
+        sightings, purchases = await _record(connection, asked, facts, fresh, seen)
+        settled = {each.key: each for each in await settle(connection, purchases)}
+        bodies = [
+            msgspec.json.encode(_earning(facts[place], asked[place].partner_id, sighting, settled[key]))
+            for place, sighting, key in zip(fresh, sightings, purchases, strict=True)
+        ]
+        await connection.execute(
+            statements["answer_requests"],
+            [asked[place].write.caller.name for place in fresh],
+            [asked[place].write.key for place in fresh],
+            [body.decode() for body in bodies],
+        )
+        answers |= {place: Answer(body) for place, body in zip(fresh, bodies, strict=True)}
+    # Two under one key at once: the other one is its replay, or in conflict with it.
+    answers |= await _answered(connection, asked, [*_open(asked, answers), *_refused(answers)])
+    return [answers[place] for place in range(len(asked))]
+
+
+def _open(asked: Sequence[Asked], answers: Mapping[int, Answer]) -> list[int]:
+    return [place for place in range(len(asked)) if place not in answers]
+
+
+def _refused(answers: Mapping[int, Answer]) -> list[int]:
+    return [place for place, answer in answers.items() if answer.problem is not None]
+
+
+async def _facts(connection: Connection, asked: Sequence[Asked]) -> list[asyncpg.Record]:
+    rows: list[asyncpg.Record] = await connection.fetch(
         statements["till_facts"],
         [each.partner_id for each in asked],
         [each.member_id for each in asked],
         [each.place_id for each in asked],
         [each.earning.occurred_at for each in asked],
+        [each.source_id for each in asked],
     )
-    for position, (each, row) in enumerate(zip(asked, facts, strict=True)):
-        problem = _refusal(each, row)
-        if problem is not None:
-            answers[position] = Answer(None, problem=problem)
-    fresh = await _claim(connection, asked, answers)
-    if fresh:
-        sightings, purchases = await _record(
-            connection, [asked[position] for position in fresh], [facts[place] for place in fresh]
-        )
-        settled = {each.key: each for each in await settle(connection, purchases)}
-        bodies = [
-            msgspec.json.encode(_earning(facts[position], asked[position].partner_id, sighting, settled[key]))
-            for position, sighting, key in zip(fresh, sightings, purchases, strict=True)
-        ]
-        await connection.execute(
-            statements["answer_requests"],
-            [asked[position].write.caller.name for position in fresh],
-            [asked[position].write.key for position in fresh],
-            [body.decode() for body in bodies],
-        )
-        answers |= {position: Answer(body) for position, body in zip(fresh, bodies, strict=True)}
-    return await _replay(connection, asked, answers)
+    return rows
 
 
 def _refusal(each: Asked, row: asyncpg.Record) -> Problem | None:
@@ -206,55 +230,54 @@ def _refusal(each: Asked, row: asyncpg.Record) -> Problem | None:
     return None
 
 
-async def _claim(connection: Connection, asked: Sequence[Asked], answers: dict[int, Answer]) -> list[int]:
-    """Take the keys of what is not refused; returns the positions that are to be recorded."""
-    open_positions = [position for position in range(len(asked)) if position not in answers]
+async def _claim(connection: Connection, asked: Sequence[Asked], places: Sequence[int]) -> list[int]:
+    """Take the keys of what is not refused; returns the places that are to be recorded."""
     rows = await connection.fetch(
         statements["claim_requests"],
-        [asked[position].write.caller.name for position in open_positions],
-        [asked[position].write.key for position in open_positions],
-        [asked[position].write.content_hash for position in open_positions],
+        [asked[place].write.caller.name for place in places],
+        [asked[place].write.key for place in places],
+        [asked[place].write.content_hash for place in places],
     )
-    return sorted(open_positions[row["position"]] for row in rows)
+    return sorted(places[row["position"]] for row in rows)
 
 
-async def _replay(connection: Connection, asked: Sequence[Asked], answers: dict[int, Answer]) -> list[Answer]:
-    """Answer again what was answered before: also what is refused today, as the answer stands."""
-    missing = [position for position in range(len(asked)) if position not in answers or answers[position].problem]
-    if missing:
-        rows = await connection.fetch(
-            statements["known_requests"],
-            [asked[position].write.caller.name for position in missing],
-            [asked[position].write.key for position in missing],
-        )
-        for row in rows:
-            position = missing[row["position"]]
-            if row["content_hash"].hex() != asked[position].write.content_hash:
-                answers[position] = Answer(None, problem=IdempotencyKeyReused())
-            else:
-                answers[position] = Answer(row["answer"].encode(), replayed=True)
-    return [answers[position] for position in range(len(asked))]
+async def _answered(connection: Connection, asked: Sequence[Asked], places: Sequence[int]) -> dict[int, Answer]:
+    """Return the answers that stand under the keys of some calls, by place; another content is refused."""
+    answers: dict[int, Answer] = {}
+    if not places:
+        return answers
+    rows = await connection.fetch(
+        statements["known_requests"],
+        [asked[place].write.caller.name for place in places],
+        [asked[place].write.key for place in places],
+    )
+    for row in rows:
+        place = places[row["position"]]
+        if row["content_hash"].hex() != asked[place].write.content_hash:
+            answers[place] = Answer(None, problem=IdempotencyKeyReused())
+        else:
+            answers[place] = Answer(row["answer"].encode(), replayed=True)
+    return answers
 
 
 async def _record(
-    connection: Connection, asked: Sequence[Asked], facts: Sequence[asyncpg.Record]
+    connection: Connection,
+    asked: Sequence[Asked],
+    facts: Sequence[asyncpg.Record],
+    fresh: Sequence[int],
+    seen: Mapping[int, asyncpg.Record],
 ) -> tuple[list[UUID], list[PurchaseKey]]:
-    """Write the sightings, each on the purchase that the card has shown already or on a new one; return both.
+    """Write the fresh sightings, each on the purchase that the card has shown already or on a new one; return both.
 
     A sighting has its purchase's id, but when it is rung up again after an earlier one was taken back.
     """
-    accounts = [row["account_id"] for row in facts]
-    await lock_lanes(connection, sorted(set(accounts)))
-    seen = await _seen_by_card(connection, asked, accounts)
-    purchases = [seen[place]["purchase_id"] if place in seen else new_record_id() for place in range(len(asked))]
-    sightings = [
-        new_record_id() if place in seen and seen[place]["rung"] else purchase
-        for place, purchase in enumerate(purchases)
-    ]
-    new = [place for place in range(len(asked)) if place not in seen]
+    accounts = [facts[place]["account_id"] for place in fresh]
+    purchases = {place: seen[place]["purchase_id"] if place in seen else new_record_id() for place in fresh}
+    sightings = [new_record_id() if place in seen and seen[place]["rung"] else purchases[place] for place in fresh]
+    new = [place for place in fresh if place not in seen]
     await connection.execute(
         statements["make_purchases"],
-        [accounts[place] for place in new],
+        [facts[place]["account_id"] for place in new],
         [purchases[place] for place in new],
         [facts[place]["programme_id"] for place in new],
         [asked[place].member_id for place in new],
@@ -262,66 +285,49 @@ async def _record(
         [asked[place].place_id for place in new],
     )
     await connection.execute(
-        intake_statements["leave_purchases"], [accounts[place] for place in seen], [purchases[place] for place in seen]
+        intake_statements["leave_purchases"],
+        [facts[place]["account_id"] for place in seen],
+        [purchases[place] for place in seen],
     )
+    told = [asked[place] for place in fresh]
     await connection.execute(
         statements["add_sightings"],
         accounts,
         sightings,
-        purchases,
-        [each.partner_id for each in asked],
-        [each.place_id for each in asked],
-        [each.earning.receipt for each in asked],
-        [each.earning.amount_minor for each in asked],
-        [each.earning.currency for each in asked],
-        [each.earning.points for each in asked],
-        [each.earning.tender.token if each.earning.tender else None for each in asked],
-        [each.source_id for each in asked],
-        [each.earning.tender.auth_code if each.earning.tender else None for each in asked],
-        [each.earning.occurred_at for each in asked],
+        list(purchases.values()),
+        [each.partner_id for each in told],
+        [each.place_id for each in told],
+        [each.earning.receipt for each in told],
+        [each.earning.amount_minor for each in told],
+        [each.earning.currency for each in told],
+        [each.earning.points for each in told],
+        [each.earning.tender.token if each.earning.tender else None for each in told],
+        [each.source_id for each in told],
+        [identifier(each.earning.tender.auth_code) if each.earning.tender else None for each in told],
+        [each.earning.occurred_at for each in told],
     )
-    return sightings, list(zip(accounts, purchases, strict=True))
+    return sightings, list(zip(accounts, purchases.values(), strict=True))
 
 
-async def _seen_by_card(
-    connection: Connection, asked: Sequence[Asked], accounts: Sequence[int]
-) -> dict[int, asyncpg.Record]:
-    """Return, by place in `asked`, the payments that card messages have shown before; each is given once."""
-    tendered = [place for place, each in enumerate(asked) if each.earning.tender]
-    if not tendered:
-        return {}
-    rows = await connection.fetch(
-        intake_statements["free_payments"],
-        [accounts[place] for place in tendered],
-        [each.earning.tender.auth_code for each in asked if each.earning.tender],
-    )
-    payments = [(row, decode_payment(row["fold"])) for row in rows]
-    places = await known_places(connection, [(row["programme_id"], payment) for row, payment in payments])
-    seen: dict[int, asyncpg.Record] = {}
-    taken: set[UUID] = set()
-    for place in tendered:
-        sighting = _sighting(asked[place])
-        for row, payment in payments:
-            if row["account_id"] != accounts[place] or row["purchase_id"] in taken:
-                continue
-            if is_same_purchase(sighting, payment, places.resolve(row["programme_id"], payment).place_id):
-                seen[place] = row
-                taken.add(row["purchase_id"])
-                break
-    return seen
-
-
-def _sighting(each: Asked) -> TillSighting:
+def _tendered(each: Asked, row: asyncpg.Record) -> Tendered:
     tender = each.earning.tender
-    assert tender is not None, "only tendered sightings are compared with payments"  # noqa: S101  # chosen before
-    return TillSighting(
-        card_token=tender.token,
-        source_id=str(each.source_id),
-        auth_code=tender.auth_code,
-        place_id=each.place_id,
-        amount_minor=each.earning.amount_minor,
-        currency=each.earning.currency,
-        occurred_at=each.earning.occurred_at,
+    assert tender is not None, "only tendered purchases are compared with payments"  # noqa: S101  # chosen before
+    assert each.source_id is not None, "a tender names its source"  # noqa: S101  # read with it
+    return Tendered(
+        account_id=row["account_id"],
+        member_id=each.member_id,
+        programme_id=row["programme_id"],
+        source_id=each.source_id,
+        known_source=row["known_source"],
+        sighting=TillSighting(
+            card_token=tender.token,
+            source_id=str(each.source_id),
+            auth_code=tender.auth_code,
+            place_id=each.place_id,
+            amount_minor=each.earning.amount_minor,
+            currency=each.earning.currency,
+            occurred_at=each.earning.occurred_at,
+        ),
     )
 
 

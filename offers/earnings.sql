@@ -3,9 +3,11 @@ SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(p
     pa.code AS partner, m.account_id,
     EXISTS (SELECT FROM places.place pl WHERE pl.place_id = g.place_id AND pl.partner_id = pa.partner_id) AS own_place,
     EXISTS (SELECT FROM parties.contract c
-            WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[])
-    WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, position)
+            WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted,
+    EXISTS (SELECT FROM identity.source so
+            WHERE so.source_id = g.source_id AND so.programme_id = pr.programme_id) AS known_source
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[])
+    WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, source_id, position)
 JOIN parties.partner pa ON pa.partner_id = g.partner_id
 JOIN parties.programme pr ON pr.programme_id = pa.programme_id
 LEFT JOIN members.member m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
@@ -33,6 +35,14 @@ JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key;
 UPDATE koinon.request r SET answer = g.answer::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[]) AS g (caller, key, answer)
 WHERE r.caller = g.caller AND r.key = g.key;
+
+-- card_owners: whose cards some are now
+SELECT c.card_key, c.member_id FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) AND c.unlinked_at IS NULL;
+
+-- standing_tenders: tills' standing reports of payments by account and authorisation code
+SELECT s.account_id, s.sighting_id, s.source_id, s.card_token, s.auth_code, s.place_id, s.amount_minor, s.occurred_at
+FROM unnest($1::bigint[], $2::text[]) AS g (account_id, auth_code)
+JOIN offers.till_sighting s ON s.account_id = g.account_id AND s.auth_code = g.auth_code AND s.reversed_at IS NULL;
 
 -- make_purchases: new purchases, seen at tills
 INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)

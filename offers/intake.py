@@ -14,6 +14,7 @@ import msgspec
 
 from koinon.database import Connection, beside, transaction
 from koinon.ids import new_record_id
+from koinon.places.model import identifier
 from koinon.runtime import Runtime
 from offers.joins import join_keys
 from offers.messages import CardMessage
@@ -240,7 +241,7 @@ async def _attach(connection: Connection, folded: Sequence[Folded], left: Sequen
         list(purchases.values()),
         [each.linked_at for each in folded],
         [encode(each.payment).decode() for each in folded],
-        [",".join(each.payment.auth_codes) for each in folded],
+        [",".join(filter(None, map(identifier, each.payment.auth_codes))) for each in folded],
     )
     moves = [(key[0], row["purchase_id"], purchases[key]) for key, row in known.items()]
     moves += [(row["account_id"], row["purchase_id"], purchases[row["account_id"], row["merged_into"]]) for row in left]

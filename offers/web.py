@@ -14,19 +14,21 @@ from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
 from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
 from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
-from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error
+from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
 from koinon.web.bodies import read_body
 from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
 from koinon.web.openapi import Keyed, Signed, answers, writes
 from koinon.web.requests import Write, answer, once, write_of
-from offers.cards import Card, CardAssertion, CardTaken, UnknownCard, link, unlink
+from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
 from offers.earnings import Earning, NewEarning, UnknownEarning
 from offers.feed import FeedBatch, ReadableBatch, Verdicts, take_batch
 from offers.reversals import NewReversal, Reversal, reverse
+from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]
 decode_batch = msgspec.json.Decoder(FeedBatch).decode
 decode_card = msgspec.json.Decoder(CardAssertion).decode
+decode_end = msgspec.json.Decoder(CardEnd).decode
 encoder = msgspec.json.Encoder()
 
 
@@ -34,6 +36,12 @@ class SignedAssertion(Signed):
     """A signed card link."""
 
     body = CardAssertion
+
+
+class SignedEnd(Signed):
+    """A signed end of a card link."""
+
+    body = CardEnd
 
 
 class SignedBatch(Signed):
@@ -50,7 +58,16 @@ class SignedBatch(Signed):
     summary="Report a purchase at a till",
     tags=["till"],
     operation_class=Keyed,
-    responses=writes(201, Earning, UnknownMember, UnknownPlace, ContractMissing),
+    responses=writes(
+        201,
+        Earning,
+        UnknownMember,
+        UnknownPlace,
+        UnknownSource,
+        ContractMissing,
+        TenderOfAnotherMember,
+        PurchaseAlreadyReported,
+    ),
 )
 async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Response[bytes]:
     """Record a purchase; the member has its points when this is answered.
@@ -103,12 +120,17 @@ async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
     operation_id="unlinkCard",
     summary="End a card link",
     tags=["processor"],
-    operation_class=Signed,
+    operation_class=SignedEnd,
     responses=answers(201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, UnknownCard),
 )
 async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> Response[bytes]:
-    """End a link: nothing that happens from now on is taken in. Signed as the link was."""
-    source, write, _ = await _signed(request, request.headers.get("Koinon-Source", ""))
+    """End a link: nothing that happens from now on is taken in. Signed as the link was; the body is `{"card": …}`.
+
+    What a source signed for another purpose ends nothing.
+    """
+    source, write, body = await _signed(request, request.headers.get("Koinon-Source", ""))
+    if read_body(decode_end, body).card != card:
+        raise invalid_field("/card", "the body names another link than the path")
     return await once(write, 201, lambda connection: unlink(connection, source.programme_id, source.source_id, card))
 
 

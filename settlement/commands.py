@@ -1,6 +1,7 @@
 """`koinon settle` settles what is due now; `koinon verify` checks a bundle alone."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -16,16 +17,17 @@ from koinon.audit.signing import sign_checkpoint
 from koinon.clock import business_date, business_now
 from koinon.commands import run as run_command
 from koinon.commands import settings_or_exit, with_database
-from koinon.database import pool
+from koinon.database import pool, transaction
 from koinon.identity.keys import KeysMissing, load
-from koinon.ledger.jobs import close_window, close_window_early
+from koinon.identity.operations import operator_by_email
+from koinon.ledger.jobs import close_window
 from koinon.ledger.operations import Ledger
 from koinon.logging import configure
 from koinon.money import decimal_text
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from settlement.books import statements
-from settlement.operations import RunStopped, calculate_run
+from settlement.operations import RunStopped, WindowNotBegun, ask_for_run, calculate_run
 from settlement.publishing import publish_part
 from settlement.runs import Party, Run, run
 
@@ -39,17 +41,25 @@ class NothingSettled(click.ClickException):
 
 @click.command("settle")
 @click.option("--programme", "code", metavar="CODE", help="The programme; without it, all of them.")
-@click.option("--now", "early", is_flag=True, help="Close the open window now, before its night.")
+@click.option("--now", "early", is_flag=True, help="Close the open window now, before its night; wants --as.")
+@click.option("--as", "email", metavar="EMAIL", help="With --now: the operator who asks, and cannot approve the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
-def settle_command(code: str | None, early: bool, as_json: bool) -> None:  # noqa: FBT001  # click passes flags so
+def settle_command(
+    code: str | None,
+    early: bool,  # noqa: FBT001  # click passes flags so
+    email: str | None,
+    as_json: bool,  # noqa: FBT001  # click passes flags so
+) -> None:
     """Close due windows, seal and sign them, calculate and publish their runs, and print what each brand nets."""
+    if early != (email is not None):
+        raise click.UsageError("--now and --as go together: whoever closes a window early is the maker of its run")
     configure("critical")  # what people need to know is printed, and standard output is for the answer
-    made = run_command(_settle(settings_or_exit(), code, early=early))
+    made = run_command(_settle(settings_or_exit(), code, email))
     if as_json:
         click.echo(msgspec.json.encode({"runs": made}).decode())
         return
     if not made:
-        click.echo("no window is due; `koinon settle --now` closes the open one before its night")
+        click.echo("no window is due; `koinon settle --now --as EMAIL` closes the open one early")
     console = Console()
     for each in made:
         console.print(run_table(each))
@@ -67,16 +77,18 @@ def verify_command(arguments: Sequence[str]) -> None:
     sys.exit(koinon_verify.main(list(arguments)))
 
 
-async def settle_due(runtime: Runtime, programme: asyncpg.Record, *, early: bool) -> list[int]:
+async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id: int | None = None) -> list[int]:
     """Settle everything of a programme that is due, to its published runs, and return their ids.
 
-    Other workers may do the same at once. Raises RunStopped, and LogBroken from the log.
+    With a maker the open window is closed before its night, unless today's was closed before. Other workers may do the
+    same at once. Raises RunStopped, and LogBroken from the log.
     """
     programme_id, now = programme["programme_id"], business_now(programme["clock_at"])
-    if early:
-        await close_window_early(programme_id, programme["time_zone"], now)
-    else:
-        await close_window(programme_id, business_date(now, programme["time_zone"]), now)
+    if maker_staff_id is not None:
+        with contextlib.suppress(WindowNotBegun):
+            async with transaction() as connection:
+                await ask_for_run(connection, programme_id, maker_staff_id)
+    await close_window(programme_id, business_date(now, programme["time_zone"]), now)
     settled: set[int] = set()
     while waiting := await pool().fetch(statements["unsettled_windows"], programme_id):
         worked = await sequence(runtime)
@@ -94,10 +106,10 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, *, early: bool
 
 
 def run_table(made: Run) -> Table:
-    """Return a run as a table: brand, points issued and honoured at its tills, pays, receives, net."""
+    """Return a run as a table: a brand's points issued, honoured anywhere, accepted at its tills, and its money."""
     table = Table(title=f"{made.programme_code}, window {made.window}, {made.business_date}, {made.currency}")
     table.add_column("brand")
-    for column in ("issued", "honoured", "pays", "receives", "net"):
+    for column in ("issued", "honoured", "accepted", "pays", "receives", "net"):
         table.add_column(column, justify="right")
     last_brand = max((place for place, party in enumerate(made.parties) if party.brand), default=None)
     for place, party in enumerate(made.parties):
@@ -107,11 +119,19 @@ def run_table(made: Run) -> Table:
 
 def _cells(party: Party, currency: str) -> list[str]:
     amounts = (party.pays_minor, party.receives_minor, party.net_minor)
-    points = ["" if each is None else f"{each:,}" for each in (party.issued, party.accepted)]
+    points = ["" if each is None else f"{each:,}" for each in (party.issued, party.honoured, party.accepted)]
     return [party.brand or party.party, *points, *(decimal_text(amount, currency) for amount in amounts)]
 
 
-async def _settle(settings: Settings, code: str | None, *, early: bool) -> list[Run]:
+async def _operator(email: str) -> int:
+    async with pool().acquire() as connection:
+        staff_id = await operator_by_email(connection, email)
+    if staff_id is None:
+        raise NothingSettled(f"no operator has the address {email}")
+    return staff_id
+
+
+async def _settle(settings: Settings, code: str | None, email: str | None) -> list[Run]:
     try:
         keys = load(settings.keys_folder)
     except KeysMissing as error:
@@ -121,12 +141,13 @@ async def _settle(settings: Settings, code: str | None, *, early: bool) -> list[
         programmes = await pool().fetch(statements["programmes"], code)
         if code is not None and not programmes:
             raise NothingSettled(f"no programme has the code {code}")
+        maker_staff_id = None if email is None else await _operator(email)
         made: list[int] = []
         with Console(stderr=True).status("settling"):
             for programme in programmes:
                 try:
                     async with asyncio.timeout(TIMEOUT_SECONDS):
-                        made += await settle_due(runtime, programme, early=early)
+                        made += await settle_due(runtime, programme, maker_staff_id)
                 except RunStopped as stopped:
                     raise NothingSettled(f"{programme['code']}: {stopped.title}: {stopped}") from None
                 except LogBroken as broken:

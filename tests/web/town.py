@@ -165,7 +165,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
 
     async def unlink(self, card: str, **how: Any) -> httpx.Response:
         """End a link."""
-        return await self.send(f"/v1/cards/{card}/ends", b"", **how)
+        return await self.send(f"/v1/cards/{card}/ends", msgspec.json.encode({"card": card}), **how)
 
 
 class Town(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,12 @@ async def staff_name(connection: Connection, staff_id: int) -> str | None:
     return name
 
 
+async def operator_by_email(connection: Connection, email: str) -> int | None:
+    """Return the member of staff who has this address and the operator's role, or None."""
+    staff_id: int | None = await connection.fetchval(statements["operator_by_email"], email.strip().lower())
+    return staff_id
+
+
 async def grant_role(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> None:
     """Give a member of staff a role at a partner, or the operator's role; a second time changes nothing."""
     await connection.execute(statements["grant_role"], new_id(), staff_id, partner_id, role)

@@ -10,7 +10,7 @@ from koinon.database import Connection
 from koinon.fields import Line
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
-from koinon.identity.sources import SourceNameTaken, Sources, UnknownSource
+from koinon.identity.sources import SourceKeyTaken, SourceNameTaken, Sources, UnknownSource
 from koinon.identity.webhook_signatures import decode_public_key, decode_secret, encode_secret
 from koinon.ids import private, public
 from koinon.parties.operations import UnknownProgramme, programme_row
@@ -51,7 +51,7 @@ class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     operation_id="createSource",
     operation_class=Keyed,
     summary="Register a processor",
-    responses=writes(201, SourceAnswer, UnknownProgramme, SourceNameTaken),
+    responses=writes(201, SourceAnswer, UnknownProgramme, SourceNameTaken, SourceKeyTaken),
 )
 async def create_source(request: Request[Caller, Any, Any], data: JSONBody[NewSource]) -> Response[bytes]:
     """Register a processor that signs with Standard Webhooks: a secret (v1) or an Ed25519 key (v1a).
@@ -81,7 +81,7 @@ async def create_source(request: Request[Caller, Any, Any], data: JSONBody[NewSo
     operation_id="changeSourceSecret",
     operation_class=Keyed,
     summary="Change a processor's secret",
-    responses=writes(201, SourceAnswer, UnknownSource),
+    responses=writes(201, SourceAnswer, UnknownSource, SourceKeyTaken),
 )
 async def change_secret(
     request: Request[Caller, Any, Any], source: FromPath[str], data: JSONBody[NewSecret]

@@ -26,6 +26,13 @@ NONCE_BYTES = 12
 statements = beside(__file__)
 
 
+class SourceKeyTaken(Conflict):
+    """Another source signs with this secret or key."""
+
+    code = "source-key-taken"
+    title = "Another source signs with this secret or key; every source needs one of its own"
+
+
 class UnknownSource(NotFound):
     """There is no such source."""
 
@@ -98,8 +105,9 @@ class Sources:
         secret: bytes | None,
         public_key: bytes | None = None,
     ) -> int:
-        """Make a source in the caller's transaction and return its id; raises SourceNameTaken."""
+        """Make a source in the caller's transaction and return its id; raises SourceNameTaken, SourceKeyTaken."""
         source_id = new_id()
+        await self._require_own(connection, source_id, secret, public_key)
         sealed = [] if secret is None else [self._seal(source_id, secret)]
         try:
             async with connection.transaction():
@@ -111,8 +119,9 @@ class Sources:
     async def rotate(self, connection: Connection, source_id: int, secret: bytes, *, keep_previous: bool) -> None:
         """Give a source a new secret in the caller's transaction; the one before may stay good beside it.
 
-        Raises UnknownSource.
+        Raises UnknownSource, SourceKeyTaken.
         """
+        await self._require_own(connection, source_id, secret, None)
         sealed = self._seal(source_id, secret)
         if await connection.fetchval(statements["rotate_source"], source_id, sealed, keep_previous) is None:
             raise UnknownSource
@@ -124,6 +133,20 @@ class Sources:
         It is derived and not drawn, so that a retry is answered with the same secret and the stored answer needs none.
         """
         return hmac.digest(self._drawing, write.encode(), "sha256")
+
+    async def _require_own(
+        self, connection: Connection, source_id: int, secret: bytes | None, public_key: bytes | None
+    ) -> None:
+        # A signature does not say for whom it was made: under one key, what one source sent could be sent to another.
+        for row in await connection.fetch(statements["source_keys"]):
+            if row["source_id"] == source_id:
+                continue
+            try:
+                secrets = [self._open(row["source_id"], sealed) for sealed in row["secrets"]]
+            except SecretsUnreadable:
+                continue  # it cannot sign either
+            if secret in secrets or (public_key is not None and row["public_key"] == public_key):
+                raise SourceKeyTaken
 
     def _seal(self, source_id: int, secret: bytes) -> bytes:
         # Random nonces: a source has a handful of secrets in its life. The id keeps a row's secret from another's.

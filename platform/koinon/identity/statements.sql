@@ -25,6 +25,10 @@ ON CONFLICT (email) DO UPDATE SET name = identity.staff.name RETURNING staff_id;
 -- staff_name: what a member of staff is called
 SELECT name FROM identity.staff WHERE staff_id = $1;
 
+-- operator_by_email: the member of staff with an address who has the operator's role now
+SELECT s.staff_id FROM identity.staff s JOIN identity.staff_grant g USING (staff_id)
+WHERE s.email = $1 AND g.role = 'operator' AND g.ended_at IS NULL;
+
 -- grant_role: give a member of staff a role, once
 INSERT INTO identity.staff_grant (grant_id, staff_id, partner_id, role) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
@@ -58,6 +62,9 @@ UPDATE identity.session SET ended_at = clock_timestamp() WHERE member_id = $1 AN
 
 -- source: a source with its sealed secrets, the newest first
 SELECT programme_id, name, secrets, public_key FROM identity.source WHERE source_id = $1;
+
+-- source_keys: what all sources sign with, sealed
+SELECT source_id, secrets, public_key FROM identity.source;
 
 -- create_source: make a source
 INSERT INTO identity.source (source_id, programme_id, name, secrets, public_key) VALUES ($1, $2, $3, $4, $5);

@@ -102,6 +102,11 @@ class League:
             await connection.execute(
                 "INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit_id, self.programme_id
             )
+            await connection.execute(
+                "INSERT INTO identity.source (source_id, programme_id, name, secrets) VALUES ($1, $2, 'a', '{x}')",
+                self.source_id,
+                self.programme_id,
+            )
             await connection.execute(ledger_statements["first_window"], self.programme_id, TODAY, FOUNDED)
             for code, partner_id in self.partners.items():
                 await connection.execute(PARTNER, partner_id, self.programme_id, code)

@@ -7,9 +7,25 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+import pytest
 
-from koinon.database import pool
+from koinon import ids
+from koinon.database import pool, transaction
+from koinon.identity.operations import grant_role, make_staff
+from settlement.operations import MakerIsChecker, approve_run
 from tests.database.settlement.coalition import Coalition, nets, recorded
+
+EMAIL = "otto@koinon.example"
+NOW = ("--now", "--as", EMAIL)
+
+
+@pytest.fixture(autouse=True)
+async def otto(coalition: Coalition) -> int:
+    """Give an operator, who may ask for a run."""
+    async with transaction() as connection:
+        staff_id = await make_staff(connection, email=EMAIL, name="Otto")
+        await grant_role(connection, staff_id=staff_id, role="operator")
+    return staff_id
 
 
 async def koinon(database_url: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
@@ -32,36 +48,55 @@ async def test_settle_closes_the_day_and_prints_the_nets(
 ) -> None:
     """With --now the open window is closed, sealed, calculated and published, and printed brand by brand."""
     await coalition.s1_day()
-    code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", "--now")
+    code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", *NOW)
 
     assert code == 0, errors
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
     assert rows == [
-        ["Brand-A", "10,000", "0", "100.00", "0.00", "-100.00"],
-        ["Brand-B", "0", "6,000", "0.00", "51.00", "51.00"],
-        ["Brand-C", "4,000", "7,000", "40.00", "59.50", "19.50"],
-        ["breakage", "", "", "0.00", "0.00", "0.00"],
-        ["margin", "", "", "0.00", "0.00", "0.00"],
-        ["operator", "", "", "0.00", "21.00", "21.00"],
-        ["pool", "", "", "110.50", "119.00", "8.50"],
+        ["Brand-A", "10,000", "10,000", "0", "100.00", "0.00", "-100.00"],
+        ["Brand-B", "0", "0", "6,000", "0.00", "51.00", "51.00"],
+        ["Brand-C", "4,000", "3,000", "7,000", "40.00", "59.50", "19.50"],
+        ["breakage", "", "", "", "0.00", "0.00", "0.00"],
+        ["margin", "", "", "", "0.00", "0.00", "0.00"],
+        ["operator", "", "", "", "0.00", "21.00", "21.00"],
+        ["pool", "", "", "", "110.50", "119.00", "8.50"],
     ]
     assert "The pool holds 8.50 USD, and 1,000 outstanding points are worth 8.5 USD: 0 minor units apart" in output
     assert "is PUBLISHED." in output
     assert await nets() == {"brand-a": -10_000, "brand-b": 5_100, "brand-c": 1_950, "operator": 2_100, "pool": 850}
 
 
+async def test_whoever_closes_early_is_the_maker(
+    coalition: Coalition, database_url: str, tmp_path: Path, otto: int
+) -> None:
+    """The command names a member of the operator's staff, who then cannot approve the run; else it is refused."""
+    await coalition.s1_day()
+    before = await recorded()
+    for wrong in (("--now",), ("--as", EMAIL), ("--now", "--as", "nobody@koinon.example")):
+        code, _, errors = await koinon(database_url, tmp_path, "settle", *wrong)
+        assert code != 0
+        assert errors
+    assert await recorded() == before
+    code, output, _ = await koinon(database_url, tmp_path, "settle", *NOW, "--json")
+    (run,) = msgspec.json.decode(output)["runs"]
+    assert (code, run["made_by"]) == (0, ids.public("stf", otto))
+    with pytest.raises(MakerIsChecker):
+        async with transaction() as connection:
+            await approve_run(connection, ids.private("run", run["run"]), otto)
+
+
 async def test_settle_again_settles_nothing(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
     """A second call on the same day finds nothing to do, says so, and changes nothing."""
     await coalition.s1_day()
-    first = await koinon(database_url, tmp_path, "settle", "--now", "--json")
+    first = await koinon(database_url, tmp_path, "settle", *NOW, "--json")
     before = await recorded()
-    again = await koinon(database_url, tmp_path, "settle", "--now", "--json")
+    again = await koinon(database_url, tmp_path, "settle", *NOW, "--json")
     told = await koinon(database_url, tmp_path, "settle")
 
     (run,) = msgspec.json.decode(first[1])["runs"]
     assert (run["window"], run["state"], run["pool"]["holds"]) == (1, "PUBLISHED", True)
     assert (again[0], msgspec.json.decode(again[1])) == (0, {"runs": []})
-    assert told[:2] == (0, "no window is due; `koinon settle --now` closes the open one before its night\n")
+    assert told[:2] == (0, "no window is due; `koinon settle --now --as EMAIL` closes the open one early\n")
     assert await recorded() == before
 
 
@@ -85,7 +120,7 @@ async def test_settle_says_what_stops_it(coalition: Coalition, database_url: str
     await owner.execute("UPDATE ledger.lot SET remaining = remaining - 1 WHERE remaining > 0")
     await owner.close()
 
-    code, _, errors = await koinon(database_url, tmp_path, "settle", "--now")
+    code, _, errors = await koinon(database_url, tmp_path, "settle", *NOW)
     assert code == 1
     assert "league: The pool does not hold what the outstanding points are worth" in errors
     assert "1000 points are outstanding by the lines, 999 by the lots" in errors

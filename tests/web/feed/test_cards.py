@@ -108,6 +108,20 @@ async def test_a_link_that_ended(town: Town, database: asyncpg.Pool) -> None:
     assert (await town.processor.link(bob, TOKEN, par=PAR)).status_code == 201
 
 
+async def test_what_was_signed_for_something_else_ends_nothing(town: Town, database: asyncpg.Pool) -> None:
+    """Nothing, a batch, an assertion, the end of another link: each with a right signature of the same source."""
+    ada = await town.person()
+    card = await town.processor.linked(ada, TOKEN)
+    other = await town.processor.linked(ada, "tok-2")
+    batch = {"messages": [card_message(town.grocer, TOKEN)]}
+    path = f"/v1/cards/{card}/ends"
+    async with unchanged(database):
+        for body in ({}, batch, {"member": ada.member, "token": TOKEN}):
+            assert (await town.processor.send(path, msgspec.json.encode(body))).status_code == 400
+        assert (await town.processor.send(path, b"")).status_code == 400
+        assert_field(await town.processor.send(path, msgspec.json.encode({"card": other})), "/card")
+
+
 async def test_a_payment_account_that_is_told_later(town: Town) -> None:
     """A source that learns it after the link tells it with another assertion; it is let go with the card."""
     ada, bob = await town.person(), await town.person("bob")

@@ -16,6 +16,7 @@ from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, 
 from koinon.ids import new_id, private, public
 from tests.web.conftest import Api, Callers, problem_of
 from tests.web.identity.conftest import Brand
+from tests.web.scheme import unchanged
 
 BODY = b'{"messages": []}'
 OWN = encode_secret(bytes(range(24)))
@@ -72,6 +73,20 @@ async def test_a_source_may_bring_its_secret(operator: Api, app: Litestar, brand
 
     assert made["secret"] is None
     assert signs(OWN, await loaded(app, made["source"]))
+
+
+async def test_two_sources_never_sign_alike(operator: Api, app: Litestar, brand: Brand, database: asyncpg.Pool) -> None:
+    """A secret or key that another source has is refused: what was sent to one is not for the other."""
+    key = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+    await register(operator, brand, secret=OWN)
+    await register(operator, brand, name="Keyed", public_key=f"whpk_{key}")
+    third = await register(operator, brand, name="Third")
+    body = {"programme": public("pro", brand.programme_id), "name": "Fourth"}
+    async with unchanged(database):
+        for more in ({"secret": OWN}, {"public_key": f"whpk_{key}"}):
+            assert problem_of(await operator.post("/v1/sources", body | more)) == (409, "source-key-taken")
+        changed = await operator.post(f"/v1/sources/{third['source']}/secrets", {"secret": OWN})
+        assert problem_of(changed) == (409, "source-key-taken")
 
 
 async def test_a_source_may_bring_a_public_key(operator: Api, app: Litestar, brand: Brand) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from koinon import ids
 from tests.web.offers.bodies import published
+from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import Person, Town, card_message
 
 TOKEN = "tok-ada"
@@ -116,15 +118,60 @@ async def test_another_purchase_of_the_same_card(town: Town, database: asyncpg.P
     assert await purchases(database) == 5
 
 
-async def test_two_tills_and_one_payment(town: Town, database: asyncpg.Pool) -> None:
-    """A payment belongs to one of them: the other is a purchase of its own."""
+async def test_a_payment_that_a_till_reports_twice(town: Town, database: asyncpg.Pool) -> None:
+    """Under another key it is refused, naming the earning that stands; once that is taken back it may come again."""
     ada = await customer(town)
     await published(town.grocer, activation_required=False)
     await paid_by_card(town)
-    for _ in range(2):
-        await town.grocer.earn(ada, points=250, tender=tender(town))
-    assert await ada.balance() == (500, 0)
-    assert await purchases(database) == 2
+    first = (await town.grocer.earn(ada, points=250, tender=tender(town))).json()["earning"]
+    async with unchanged(database):
+        again = await town.grocer.earn(ada, points=250, tender=tender(town))
+        assert_refused(again, 409, "purchase-already-reported", earning=first)
+        spelt = await town.grocer.earn(ada, points=250, tender=tender(town) | {"auth_code": "a1-b2 c3"})
+        assert_refused(spelt, 409, "purchase-already-reported", earning=first)
+    await town.grocer.reverse(earning=first)
+    assert (await town.grocer.earn(ada, points=250, tender=tender(town))).status_code == 201
+    assert await ada.balance() == (250, 0)
+    assert await purchases(database) == 1
+
+
+async def test_a_payment_that_is_reported_twice_at_once(town: Town) -> None:
+    """Of eight reports under keys of their own one stands."""
+    ada = await customer(town)
+    answers = await asyncio.gather(*(town.grocer.earn(ada, points=250, tender=tender(town)) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+    assert await ada.balance() == (250, 0)
+
+
+async def test_a_tender_that_is_somebody_elses(town: Town, database: asyncpg.Pool) -> None:
+    """Another member's card, a source of another programme or of none, a code that says nothing: nothing is earned."""
+    await customer(town)
+    bob = await town.person("bob")
+    elsewhere = await town.another_programme(code="elsewhere")
+    async with unchanged(database):
+        other = await town.grocer.earn(bob, points=250, tender=tender(town))
+        assert_refused(other, 422, "tender-of-another-member")
+        for source in (elsewhere.processor.source, ids.public("src", 1)):
+            unknown = await town.grocer.earn(bob, points=250, tender=tender(town) | {"source": source})
+            assert_refused(unknown, 404, "unknown-source")
+        for code in ("000000", "--"):
+            silent = await town.grocer.earn(bob, points=250, tender=tender(town) | {"auth_code": code})
+            assert_field(silent, "/tender/auth_code")
+
+
+@pytest.mark.parametrize("code", ["a1b2c3", "A1B2C3 ", "A1,B2C3"])
+@pytest.mark.parametrize("first", ["till", "card"])
+async def test_a_code_is_spelt_otherwise(town: Town, database: asyncpg.Pool, first: str, code: str) -> None:
+    """Case, spaces and signs of an authorisation code do not part a till and a card, whichever comes first."""
+    ada = await customer(town)
+    await published(town.grocer, activation_required=False)
+    if first == "card":
+        await paid_by_card(town, auth_code=code)
+    await town.grocer.earn(ada, points=100, tender=tender(town))
+    if first == "till":
+        await paid_by_card(town, auth_code=code)
+    assert await purchases(database) == 1
+    assert await ada.balance() == (100, 0)
 
 
 @pytest.mark.parametrize("first", ["till", "card"])
