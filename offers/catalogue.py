@@ -200,6 +200,9 @@ async def _checked(connection: Connection, found: Standing, asked: NewOffer, off
     return version
 
 
+BUDGET_KEPT = "this offer has a budget, and a version without one would pay without end: state it, or make a new offer"
+
+
 def _place_id(text: str) -> int:
     """Return the id of a place, or one that no place has for what is no place's id."""
     try:
@@ -221,7 +224,10 @@ async def _publish(connection: Connection, found: Standing, version: OfferVersio
         msgspec.json.encode(version).decode(),
         found.now,
     )
-    if version.budget_points is not None:
+    if version.budget_points is None:
+        if await connection.fetchval(statements["budget_used"], version.offer_id) is not None:
+            raise OfferInvalid(errors=[field_error("/budget_points", BUDGET_KEPT, "budget-missing")])
+    else:
         changed = await connection.fetchval(statements["put_budget"], version.offer_id, version.budget_points)
         if changed is None:
             used = await connection.fetchval(statements["budget_used"], version.offer_id)

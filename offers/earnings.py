@@ -38,6 +38,8 @@ statements = beside(__file__, "earnings.sql")
 BATCH_MAXIMUM = 100
 FUTURE_MAXIMUM = timedelta(minutes=10)
 """How far a till's clock may run ahead of the programme's."""
+PAST_MAXIMUM = timedelta(days=90)
+"""How long a till may be offline: what it dates earlier would choose an older contract, and points long expired."""
 
 
 class UnknownEarning(NotFound):
@@ -225,6 +227,8 @@ def _refusal(each: Asked, row: asyncpg.Record) -> Problem | None:
         return UnknownPlace()
     if each.earning.occurred_at > row["now"] + FUTURE_MAXIMUM:
         return invalid_field("/occurred_at", "the purchase lies in the programme's future", "in-the-future")
+    if each.earning.occurred_at < row["now"] - PAST_MAXIMUM:
+        return invalid_field("/occurred_at", f"a till reports within {PAST_MAXIMUM.days} days", "too-late")
     if not row["contracted"]:
         return ContractMissing(partner=row["partner"])
     return None

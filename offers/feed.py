@@ -1,22 +1,26 @@
 """The feed: card messages that a source posts, each answered for itself and durable when it is answered."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from koinon import ids
-from koinon.database import beside, transaction
+from koinon.clock import business_now
+from koinon.database import beside, pool, transaction
 from koinon.web.card_numbers import MESSAGE, found_in_json
 from offers.cards import card_key
 from offers.faults import Fault
 from offers.messages import CardMessage
-from offers.reading import Refused, content_hash, read_message
+from offers.reading import Refused, content_hash, in_the_future, read_message
 
 statements = beside(__file__, "feed.sql")
 
 MESSAGES_MAXIMUM = 500
+FUTURE_MAXIMUM = timedelta(days=1)
+"""How far a processor's times may run ahead of the programme's: some send a local time as if it were UTC."""
 
 
 class FeedBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,8 +72,11 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     """
     verdicts: dict[int, Verdict] = {}
     read: list[Read] = []
+    latest = business_now(await pool().fetchval(statements["clock"], programme_id)) + FUTURE_MAXIMUM
     for position, raw in enumerate(batch.messages):
         message = _without_card_number(raw) or _read(raw, source_id)
+        if isinstance(message, CardMessage) and message.occurred_at > latest:
+            message = in_the_future(message)
         if isinstance(message, Refused):
             verdicts[position] = Verdict(
                 position=position, message_id=message.message_id, verdict="refused", errors=message.faults

@@ -1,3 +1,6 @@
+-- clock: a programme's test clock
+SELECT clock_at FROM parties.programme WHERE programme_id = $1;
+
 -- take_messages: put messages whose id is new into the inbox; gives the ids that were new
 WITH given AS (
     SELECT DISTINCT ON (g.message_id) g.*

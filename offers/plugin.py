@@ -15,7 +15,7 @@ from offers.catalogue_web import router as catalogue_router
 from offers.earnings import Earnings
 from offers.intake import take_in
 from offers.pages import add_pages
-from offers.rewarding import settle_purchases
+from offers.rewarding import reopen_short, settle_purchases
 from offers.web import router
 
 
@@ -36,9 +36,10 @@ class Offers(Context):
         return [Path(__file__).with_name("functions.sql")]
 
     def jobs(self) -> Sequence[Job]:
-        """Return the intake of card messages, the rewarding of purchases, and the search for orphaned budget shares."""
+        """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""
         return [
             Job(name="take in card messages", run=take_in, idle_seconds=0.1),
             Job(name="settle purchases", run=settle_purchases, idle_seconds=0.1),
+            Job(name="take back points that were spent and came back", run=reopen_short, idle_seconds=1),
             Job(name="free orphaned budget shares", run=free_orphans, idle_seconds=60),
         ]

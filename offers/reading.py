@@ -34,6 +34,7 @@ DETAILS = {
     "card-number": "This looks like a card number; send the processor's token instead.",
     "component-exceeds-amount": "A part is larger than the whole amount.",
     "extra-too-large": f"`extra` is at most {EXTRA_BYTES_MAX} bytes of JSON.",
+    "in-the-future": "The time lies more than a day ahead of the programme's clock.",
     "incomplete-pair": "The billing amount and its currency come together.",
     "malformed-json": "This is not JSON in UTF-8.",
     "missing-field": "This field is needed.",
@@ -273,6 +274,11 @@ def _holds_nul(value: object) -> bool:
     if isinstance(value, dict):
         return any(_holds_nul(each) for pair in value.items() for each in pair)
     return isinstance(value, list) and any(_holds_nul(each) for each in value)
+
+
+def in_the_future(message: CardMessage) -> Refused:
+    """Return the refusal of a message that says more than anybody can know yet."""
+    return Refused(message.message_id, (_fault("/occurred_at", "in-the-future"),))
 
 
 def _fault(pointer: str, code: str) -> Fault:

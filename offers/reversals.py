@@ -5,18 +5,20 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from litestar import Response
 from msgspec import Meta
 
 from koinon import ids
-from koinon.database import Connection, beside
+from koinon.database import Connection, beside, transaction
 from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
 from koinon.ledger.redemptions import Receipt
 from koinon.problems import invalid_field
-from koinon.web.requests import Write
+from koinon.web.requests import Write, once
 from offers.earnings import UnknownEarning, issued_receipt
+from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
-from offers.rewarding import settle
+from offers.rewarding import reopen, settle
 
 statements = beside(__file__, "earnings.sql")
 
@@ -41,19 +43,35 @@ class Reversal(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...]
 
 
-async def reverse(connection: Connection, write: Write, asked: NewReversal) -> Reversal:
+async def record(write: Write, asked: NewReversal) -> Response[bytes]:
+    """Take an earning or a redemption back, once for the caller's key, and answer it; raises as `reverse` does."""
+    grown: list[PurchaseKey] = []
+    try:
+        return await once(write, 201, lambda connection: reverse(connection, write, asked, grown))
+    except PointsAlreadySpent:
+        if grown:
+            # Budgets grant in transactions of their own: settled again, the purchase gives back what it does not use.
+            async with transaction() as connection:
+                await reopen(connection, grown)
+        raise
+
+
+async def reverse(connection: Connection, write: Write, asked: NewReversal, grown: list[PurchaseKey]) -> Reversal:
     """Take an earning or a redemption back, in the caller's transaction.
 
+    Purchases that were refused after budgets had granted them more are added to `grown`.
     Raises InvalidInput, UnknownEarning, UnknownRedemption, AlreadyReversed, PointsAlreadySpent.
     """
     if (asked.earning is None) == (asked.redemption is None):
         raise invalid_field("/earning", "give either an earning or a redemption")
     if asked.redemption is not None:
         return await _reverse_redemption(connection, write, asked.redemption, asked.reason)
-    return await _reverse_earning(connection, write, asked.earning or "", asked.reason)
+    return await _reverse_earning(connection, write, asked.earning or "", asked.reason, grown)
 
 
-async def _reverse_earning(connection: Connection, write: Write, earning: str, reason: Reason | None) -> Reversal:
+async def _reverse_earning(
+    connection: Connection, write: Write, earning: str, reason: Reason | None, grown: list[PurchaseKey]
+) -> Reversal:
     try:
         account_id, sighting_id = ids.private_record("ern", earning)
     except ValueError:
@@ -73,6 +91,8 @@ async def _reverse_earning(connection: Connection, write: Write, earning: str, r
     short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
     if short:
         # A till's reversal is whole or not at all; a refund by card takes what is left.
+        if settled.grew:
+            grown.append(settled.key)
         raise PointsAlreadySpent(missing_points=short)
     moved = settled.posted_by(partner_id)
     return Reversal(

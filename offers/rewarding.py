@@ -29,7 +29,10 @@ Posting = tuple[int, int, AnyCommand]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a purchase came to: its reward by offer, and what was posted for it just now; `partners` fund the offers."""
+    """What a purchase came to: its reward by offer, and what was posted for it just now; `partners` fund the offers.
+
+    `grew`: budgets granted more to it than it had, in a transaction of their own.
+    """
 
     key: PurchaseKey
     reward: Reward
@@ -38,6 +41,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     posted: dict[int, list[Outcome]]
     points: int
     pending: int
+    grew: bool
 
     def posted_by(self, partner_id: int) -> list[dict[str, Any]]:
         """Return the ledger's answers to what was just posted in a partner's name; points taken back are negative."""
@@ -58,6 +62,26 @@ async def settle_purchases(_: Runtime) -> bool:
             return False
         await settle(connection, [(row["account_id"], row["purchase_id"]) for row in rows])
     return True
+
+
+async def reopen_short(_: Runtime) -> bool:
+    """Let a slice of purchases be settled again whose taken-back points were spent and came back since.
+
+    A release, a hold that ran out or an undone redemption gives points back to their lots; what a refund could not
+    take from these then is taken now. Tells whether there was any.
+    """
+    async with transaction() as connection:
+        rows = await connection.fetch(statements["short_purchases"], SLICE_PURCHASES)
+        if not rows:
+            return False
+        keys = [(row["account_id"], row["purchase_id"]) for row in rows]
+        await reopen(connection, keys)
+    return True
+
+
+async def reopen(connection: Connection, keys: Sequence[PurchaseKey]) -> None:
+    """Let purchases be settled again."""
+    await connection.execute(statements["leave_purchases"], [key[0] for key in keys], [key[1] for key in keys])
 
 
 async def settle(
@@ -91,11 +115,7 @@ async def _touch_merged(connection: Connection, evidence: Sequence[Evidence]) ->
     """
     merged = [each for each in evidence if each.row["merged_into"] is not None and each.rewards]
     if merged:
-        await connection.execute(
-            statements["leave_purchases"],
-            [each.key[0] for each in merged],
-            [each.row["merged_into"] for each in merged],
-        )
+        await reopen(connection, [(each.key[0], each.row["merged_into"]) for each in merged])
 
 
 async def _post(
@@ -187,6 +207,7 @@ def _settled(plan: Plan) -> Settled:
         posted=plan.posted,
         points=sum(each.confirmed_points for each in plan.chosen.winners),
         pending=sum(each.pending_points for each in plan.chosen.winners),
+        grew=any(points > plan.shares.get(offer_id, 0) for offer_id, points in plan.granted.items()),
     )
 
 

@@ -119,6 +119,13 @@ SELECT u.account_id, u.purchase_id FROM offers.purchase u
 WHERE u.settled_revision < u.revision ORDER BY u.account_id, u.purchase_id LIMIT $1
 FOR UPDATE SKIP LOCKED;
 
+-- short_purchases: purchases of which points should have been taken back that were spent then and are there again
+SELECT DISTINCT r.account_id, r.purchase_id
+FROM offers.reward r
+JOIN ledger.lot l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
+WHERE r.shortfall_points > 0 AND l.remaining > l.held
+ORDER BY r.account_id, r.purchase_id LIMIT $1;
+
 -- purchase_facts: purchases with what a till said of them and their programme
 SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision, u.merged_into,
     pr.time_zone, pr.expiry_months, pr.unit_id,

@@ -22,7 +22,7 @@ from koinon.web.requests import Write, answer, once, write_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
 from offers.earnings import Earning, NewEarning, UnknownEarning
 from offers.feed import FeedBatch, ReadableBatch, Verdicts, take_batch
-from offers.reversals import NewReversal, Reversal, reverse
+from offers.reversals import NewReversal, Reversal, record
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]
@@ -89,8 +89,7 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 )
 async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
     """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""
-    write = await write_of(request, data)
-    return await once(write, 201, lambda connection: reverse(connection, write, data))
+    return await record(await write_of(request, data), data)
 
 
 @post(

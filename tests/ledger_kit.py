@@ -23,6 +23,7 @@ INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settle
 VALUES ($1, 'p' || $1::bigint, 'Test', 'sandbox', 'UTC', 'EUR', 1, 1, $2, $3)
 """
 UNIT = "INSERT INTO ledger.unit (unit_id, programme_id, code) VALUES ($1, $2, $3)"
+BALANCE = "SELECT available, held FROM ledger.wallet WHERE account_id = $1 AND unit_id = $2"
 WALLET = "INSERT INTO ledger.wallet (account_id, unit_id) VALUES ($1, $2)"
 
 # Every row that posting may touch; a refusal leaves all of them as they were.
@@ -165,7 +166,7 @@ async def books(connection: Connection) -> dict[str, list[asyncpg.Record]]:
 
 async def wallet(connection: Connection, account: int, unit: int) -> tuple[int, int]:
     """Return an account's (available, held) points."""
-    return tuple(await connection.fetchrow(statements["balance"], account, unit))
+    return tuple(await connection.fetchrow(BALANCE, account, unit))
 
 
 async def lots(connection: Connection, account: int) -> list[tuple[int, int, int]]:

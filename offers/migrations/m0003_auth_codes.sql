@@ -5,3 +5,6 @@ UPDATE offers.payment p SET auth_codes = ARRAY(
 WHERE p.auth_codes <> '{}';
 UPDATE offers.till_sighting s SET auth_code = upper(regexp_replace(s.auth_code, '[^[:alnum:]]', '', 'g'))
 WHERE s.auth_code IS NOT NULL;
+
+-- What could not be taken back from a reward is looked for: its points may come back.
+CREATE INDEX reward_short ON offers.reward (account_id, purchase_id) WHERE shortfall_points > 0;

@@ -301,6 +301,9 @@ BEGIN
         refusal := ledger.refused(p_command."position", 'unknown-redemption');
     ELSIF hold.state <> 'reserved' THEN
         refusal := ledger.refused(p_command."position", 'redemption-not-open', jsonb_build_object('state', hold.state));
+    ELSIF p_command.kind = 'capture' AND hold.expires_at <= p_command.occurred_at THEN
+        -- Whether the worker has given it back already must not matter.
+        refusal := ledger.refused(p_command."position", 'redemption-not-open', jsonb_build_object('state', 'expired'));
     END IF;
 END
 $$;

@@ -20,13 +20,15 @@ from offers.cards import card_key
 from offers.feed import FeedBatch, Verdicts, take_batch
 from offers.intake import take_in
 from offers.model import OfferVersion, PointsPerAmount
-from offers.rewarding import settle_purchases
+from offers.rewarding import reopen_short, settle_purchases
 from tests.unit.offers.samples import body
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
 ACTIVATED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BOUGHT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+NOW = datetime(2026, 5, 2, 9, 0, tzinfo=UTC)
+"""Where the programme's clock stands: after everything that a test's messages tell of."""
 
 PROGRAMME = """
 INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, expiry_months,
@@ -98,7 +100,7 @@ class League:
     async def found(self) -> "League":
         """Write the programme, its brands with contracts and places, and its first window."""
         async with transaction() as connection:
-            await connection.execute(PROGRAMME, self.programme_id, self.unit_id, self.operator_id, ACTIVATED)
+            await connection.execute(PROGRAMME, self.programme_id, self.unit_id, self.operator_id, NOW)
             await connection.execute(
                 "INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit_id, self.programme_id
             )
@@ -213,7 +215,7 @@ class League:
         }
         hold = Hold(
             key=f"h{next(self._numbers)}", version=1, points=points, today=TODAY, proof_kind="staff",
-            hold_expires_at=ACTIVATED, **common,
+            hold_expires_at=BOUGHT, **common,
         )  # fmt: skip
         held = require_posted((await post_now(self.programme_id, [hold]))[0])
         capture = Capture(key=f"c{next(self._numbers)}", hold_id=UUID(held.answer["hold_id"]), **common)
@@ -234,7 +236,7 @@ class League:
 
     async def work(self) -> None:
         """Let the worker do all that there is to do."""
-        while await take_in(RUNTIME) or await settle_purchases(RUNTIME):
+        while await take_in(RUNTIME) or await settle_purchases(RUNTIME) or await reopen_short(RUNTIME):
             pass
 
     async def tell(self, *messages: dict[str, Any]) -> None:

@@ -157,6 +157,7 @@ async def test_purchases_follow_the_link(town: Town) -> None:
     await town.move_clock("2026-03-05T09:00:00Z")
     await town.processor.unlink(card)
     await town.processor.linked(bob, TOKEN)
+    await town.move_clock("2026-03-06T12:00:00Z")
     days = ("02", "04", "06")
     await town.processor.feed(
         [card_message(town.grocer, TOKEN, occurred_at=f"2026-03-{day}T12:00:00Z", auth_code=f"A{day}") for day in days]

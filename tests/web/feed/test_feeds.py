@@ -97,6 +97,20 @@ async def test_two_sources(town: Town, database: asyncpg.Pool) -> None:
     assert verdicts((await other.feed([own])).json()) == ["accepted"]
 
 
+async def test_a_message_from_the_future(town: Town, database: asyncpg.Pool) -> None:
+    """More than a day ahead of the programme's clock it is refused and may come again in its time; the rest stands."""
+    messages = [
+        card_message(town.grocer, TOKEN, message_id=f"m{number}", occurred_at=at)
+        for number, at in enumerate(("2026-03-03T08:59:59Z", "2026-03-03T09:00:01Z", "2199-01-01T00:00:00Z"))
+    ]
+    body = (await town.processor.feed(messages)).json()
+    assert verdicts(body) == ["accepted", "refused", "refused"]
+    assert [each["code"] for each in body["verdicts"][1]["errors"]] == ["in-the-future"]
+    assert await database.fetchval("SELECT count(*) FROM offers.message") == 1
+    await town.move_clock("2026-03-03T09:00:00Z")
+    assert verdicts((await town.processor.feed(messages[:2])).json()) == ["duplicate", "accepted"]
+
+
 async def test_a_batch_that_nobody_signed(town: Town, database: asyncpg.Pool) -> None:
     """A wrong secret, other bytes, another id, none at all, an unknown source, a stale timestamp."""
     now = int(time.time())

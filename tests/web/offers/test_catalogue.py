@@ -176,8 +176,8 @@ async def test_a_budget_falls_to_what_is_used_and_no_lower(town: Town, database:
     )
     await town.work()
 
-    async def publish(points: int) -> Any:
-        body = offer_body(activation_required=False, budget_points=points)
+    async def publish(points: int | None) -> Any:
+        body = offer_body(activation_required=False) | ({} if points is None else {"budget_points": points})
         return await town.grocer.api.post(f"/v1/offers/{offer}/versions", body)
 
     async with unchanged(database):
@@ -188,6 +188,10 @@ async def test_a_budget_falls_to_what_is_used_and_no_lower(town: Town, database:
         "spent_points": 100,
         "left_points": 0,
     }
+    async with unchanged(database):
+        without = await publish(None)
+        assert_refused(without, 422, "offer-invalid")
+        assert [each["pointer"] for each in without.json()["errors"]] == ["/budget_points"]
     assert (await publish(5000)).json()["budget"]["left_points"] == 4850
     listed = (await town.grocer.api.get("/v1/offers")).json()["items"]
     assert [(each["offer"], each["current"]["version"], each["budget"]["spent_points"]) for each in listed] == [

@@ -324,3 +324,16 @@ async def test_a_hold_that_nobody_ended(town: Town) -> None:
     assert await release_due_holds(runtime)
     assert await ada.balance() == (100, 0)
     assert_refused(await town.cafe.capture(redemption), 409, "redemption-not-open", state="released")
+
+
+async def test_a_hold_that_ran_out_is_not_captured(town: Town, database: asyncpg.Pool) -> None:
+    """Whether or not the worker has given it back yet; until then the till may still release it."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    redemption = await town.cafe.reserved(ada, 30)
+    await town.move_clock("2026-03-02T09:30:00Z")
+    async with unchanged(database):
+        late = await town.cafe.capture(redemption)
+        assert_refused(late, 409, "redemption-not-open", state="expired")
+    assert (await town.cafe.release(redemption)).status_code == 201
+    assert await ada.balance() == (100, 0)

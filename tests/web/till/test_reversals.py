@@ -8,7 +8,7 @@ import asyncpg
 from koinon import ids
 from tests.web.offers.bodies import published
 from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Town
+from tests.web.town import Town, card_message
 
 
 async def test_an_earning_is_taken_back(town: Town, database: asyncpg.Pool) -> None:
@@ -64,6 +64,25 @@ async def test_points_that_were_spent(town: Town, database: asyncpg.Pool) -> Non
         refused = await town.grocer.reverse(earning=earned["earning"])
         assert_refused(refused, 422, "points-already-spent", missing_points=1)
     assert await database.fetchval("SELECT spent_points FROM offers.budget") == 50
+
+
+async def test_a_refused_reversal_gives_back_what_budgets_granted(town: Town, database: asyncpg.Pool) -> None:
+    """The card's reward would have taken the earning's place: once the reversal is refused its budget is free again."""
+    ada = await town.person()
+    await town.processor.linked(ada, "tok-ada")
+    await published(town.grocer, budget_points=120, activation_required=False)
+    await town.processor.feed([card_message(town.grocer, "tok-ada")])
+    await town.work()
+    tender = {"source": town.processor.source, "token": "tok-ada", "auth_code": "A1B2C3"}
+    earning = await town.grocer.earned(ada, 250, tender=tender)
+    await town.work()
+    left = "SELECT cap_points - reserved_points - spent_points FROM offers.budget"
+    assert await database.fetchval(left) == 120
+    await town.cafe.captured(ada, 250)
+    assert_refused(await town.grocer.reverse(earning=earning), 422, "points-already-spent", missing_points=250)
+    await town.work()
+    assert await database.fetchval(left) == 120
+    assert await ada.balance() == (0, 0)
 
 
 async def test_points_that_are_held(town: Town, database: asyncpg.Pool) -> None:
