@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import click
@@ -15,19 +16,24 @@ from rich.console import Console
 from rich.progress import Progress
 
 from koinon.database.embedded import embedded_server
-from load_tests.bench.database import BATCH, LOADS, SET_CLIENTS, SINGLE_CLIENTS, BenchFailed, Database, Load
+from koinon.settings import Settings
+from load_tests.bench.database import BATCH, FEED_BATCH, LOADS, SET_CLIENTS, SINGLE_CLIENTS, Database
 from load_tests.bench.figures import gathered
-from load_tests.bench.loader import CONNECTIONS, loader
+from load_tests.bench.loader import loader
 from load_tests.bench.report import UNITS, as_json, result, show
-from load_tests.bench.web import Web
-from load_tests.driver.installation import settings_with, started
+from load_tests.bench.web import CONNECTIONS, EARNINGS, FEED_CONNECTIONS, FEEDS, Web
+from load_tests.driver.connection import Connection
+from load_tests.driver.installation import driven, settings_with, started
 
-WEB_LOADS = 3
+WEB_PROCESSES = 2
+"""Two, so that transactions of tills can meet at a budget: those of one process take turns."""
+
+Each = TypeVar("Each")
 
 
 @click.command()
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50), help="How often each load is run.")
-@click.option("--seconds", default=2, show_default=True, type=click.IntRange(1, 60), help="How long each time.")
+@click.option("--seconds", default=2, show_default=True, type=click.IntRange(1, 30), help="How long each time.")
 @click.option("--json", "json_line", is_flag=True, help="Print one line of JSON.")
 def bench(*, rounds: int, seconds: int, json_line: bool) -> None:
     """Measure single and set-based earns, earnings over HTTP and a feed, each beside its raw baseline."""
@@ -35,55 +41,65 @@ def bench(*, rounds: int, seconds: int, json_line: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="koinon-bench-") as folder, contextlib.ExitStack() as stack:
         # One server for the baselines and for the installation: the same machine, the same durability.
         url = stack.enter_context(embedded_server(Path(folder)))
-        settings = settings_with(folder=folder, port=str(free_port()), log_level="warning", database_url=url)
-        address = stack.enter_context(started(settings))
-        database, web = Database(url), Web(address, Path(folder))
+        settings = settings_with(
+            folder=folder, port=str(free_port()), log_level="warning", database_url=url, processes=str(WEB_PROCESSES)
+        )
+        stack.enter_context(started(settings))
+        runner = stack.enter_context(asyncio.Runner())
         with Progress(console=console, transient=True) as progress:
-            steps = progress.add_task("preparing", total=2 + rounds * (len(LOADS) + WEB_LOADS))
+            steps = progress.add_task("preparing", total=1 + rounds * (len(LOADS) + len(EARNINGS) + len(FEEDS)))
 
             def advance(name: str) -> None:
                 progress.update(steps, advance=1, description=name)
 
-            try:
-                measured = gathered(_rounds(database, web, rounds, seconds, advance), UNITS)
-            except BenchFailed as failed:
-                raise click.ClickException(str(failed)) from None
-        found = result(asyncio.run(machine(url)), rounds, seconds, measured)
+            made, rows = driven(runner, _measure(settings, rounds, seconds, advance))
+        found = result(
+            runner.run(machine(url)), rounds=rounds, seconds=seconds, rows=rows, measured=gathered(made, UNITS)
+        )
     if json_line:
         click.echo(as_json(found))
     else:
         show(found, console)
 
 
-def _rounds(
-    database: Database, web: Web, rounds: int, seconds: int, advance: Callable[[str], None]
-) -> list[dict[str, float]]:
-    asyncio.run(database.prepare())
-    advance("preparing")
-    asyncio.run(web.prepare())
-    advance("warming up")
+async def _measure(
+    settings: Settings, rounds: int, seconds: int, advance: Callable[[str], None]
+) -> tuple[list[dict[str, float]], dict[str, dict[str, int]]]:
+    """Return what each round measured, and the rows that were held to it; raises BenchFailed."""
+    url = str(settings.database_url)
+    database = Database(url)
+    await database.prepare()
     for load in LOADS:
         database.run(load, 1)
-    made = []
-    for number in range(rounds):
-        found = {}
-        # Each round begins elsewhere, so that no load always follows the same one.
-        for load in rotated(LOADS, number):
-            found[load.name] = database.run(load, seconds)
-            advance(load.name)
-        for name, brands in (("http earning", 100), ("http earning, one brand", 1)):
-            found[name] = web.earnings(brands, seconds)
-            advance(name)
-        found["feed to 202"], found["feed to rewarded"] = web.feed(seconds)
-        advance("feed")
-        made.append(found)
-    asyncio.run(database.check())
-    return made
+    async with Connection(settings.base_url) as connection:
+        web = Web(connection, settings.folder, url)
+        await web.prepare()
+        advance("prepared")
+        made = [await _round(database, web, number, seconds, advance) for number in range(rounds)]
+        rows = {"pgbench": await database.check()} | await web.check()
+    return made, rows
 
 
-def rotated(loads: tuple[Load, ...], by: int) -> tuple[Load, ...]:
+async def _round(
+    database: Database, web: Web, number: int, seconds: int, advance: Callable[[str], None]
+) -> dict[str, float]:
+    found = {}
+    # Each round begins elsewhere, so that no load always follows the same one.
+    for load in rotated(LOADS, number * 3):
+        found[load.name] = database.run(load, seconds)
+        advance(load.name)
+    for earning in rotated(EARNINGS, number):
+        found[earning.name] = await web.earnings(earning, seconds)
+        advance(earning.name)
+    for feed in rotated(FEEDS, number):
+        found[feed.to_202], found[feed.rewarded] = await web.feed(feed, seconds)
+        advance(feed.rewarded)
+    return found
+
+
+def rotated(loads: tuple[Each, ...], by: int) -> tuple[Each, ...]:
     """Return the loads with another one first."""
-    first = by * 3 % len(loads)
+    first = by % len(loads)
     return loads[first:] + loads[:first]
 
 
@@ -98,8 +114,10 @@ async def machine(url: str) -> dict[str, str]:
         "software": f"PostgreSQL {version} (embedded), Python {platform.python_version()}",
         "durability": f"fsync {durable[0]}, synchronous_commit {durable[1]}",
         "load on the database": f"pgbench: {SINGLE_CLIENTS} clients one a call, {SET_CLIENTS} clients {BATCH} a call",
-        "load over HTTP": f"{loader()}, {CONNECTIONS} connections; one web process, the worker running beside it",
-        "feed": "one source, batches of 500, 2 % duplicates, each message a row of its own",
+        "load of earnings": f"{loader()}, {CONNECTIONS} connections",
+        "load of the feed": f"{loader()}, {FEED_CONNECTIONS} connections; one source, batches of {FEED_BATCH} signed "
+        "beforehand, 2 % duplicates, each message a row of its own",
+        "installation": f"web processes: {WEB_PROCESSES}, workers: 1, beside all load",
     }
 
 

@@ -12,11 +12,13 @@ import msgspec
 
 from koinon.app import functions
 from koinon.database.migrate import migrate
+from load_tests.driver.connection import DriveError
 
 RAW = Path(__file__).parent.parent / "raw"
 ACCOUNTS = 20_000
 TEMPLATES = 500
 BATCH = 100
+FEED_BATCH = 500
 PARTNERS = 100
 SINGLE_CLIENTS = 16
 SET_CLIENTS = 2
@@ -27,8 +29,18 @@ DONE = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MU
 FAILED = re.compile(r"^number of failed transactions: ([0-9]+)", re.MULTILINE)
 
 
-class BenchFailed(Exception):
+class BenchFailed(DriveError):
     """A load could not be run, or did not do what it counts."""
+
+
+def held(where: str, expected: Mapping[str, int], found: Mapping[str, int]) -> dict[str, int]:
+    """Return the rows that were found; raises BenchFailed when they are not what was counted, or nothing was."""
+    if not any(expected.values()):
+        raise BenchFailed(f"nothing was counted in {where}")
+    wrong = [f"{found[name]} {name} instead of {count}" for name, count in expected.items() if found[name] != count]
+    if wrong:
+        raise BenchFailed(f"{where} holds {', '.join(wrong)}")
+    return dict(found)
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +83,18 @@ LOADS = (
     _set("raw set, outbox", "raw_set", PARTNERS, logged="true"),
     _set("ours set", "ours_set", PARTNERS),
     _set("ours set, one brand", "ours_set", 1),
-    Load(name="raw feed", script="raw_feed", clients=SET_CLIENTS, items=500, unit="messages"),
+    Load(name="raw feed", script="raw_feed", clients=SET_CLIENTS, items=FEED_BATCH, unit="messages"),
 )
+
+WRITTEN = {
+    "koinon.request": "earns",
+    "ledger.journal": "earns",
+    "ledger.lot": "earns",
+    "ledger.movement": "earns",
+    "offers.message": "messages",
+    "offers.inbox": "messages",
+}
+"""What each row of a table stands for."""
 
 
 class Database:
@@ -84,7 +106,7 @@ class Database:
         self.url = server_url.replace("/postgres?", "/koinon_bench?")
         self.pgbench_url = server_url.replace("/postgres?", "/pgbench?")
         self.program = pgbench_program()
-        self.earned = 0
+        self.counted = {"earns": 0, "messages": 0, "transactions": 0}
 
     async def prepare(self) -> None:
         """Make the database of this release, the baselines in it, and pgbench's own tables."""
@@ -113,18 +135,16 @@ class Database:
         rate, done, failed = RATE.search(told), DONE.search(told), FAILED.search(told)
         if rate is None or done is None or (failed is not None and int(failed[1])):
             raise BenchFailed(f"{load.name}: {told}")
-        if load.unit == "earns":
-            self.earned += int(done[1]) * load.items
+        self.counted[load.unit] += int(done[1]) * load.items
         return float(rate[1]) * load.items
 
-    async def check(self) -> None:
-        """Hold the rows to what was counted: every earn has its journal, request, lot; raises BenchFailed."""
+    async def check(self) -> dict[str, int]:
+        """Hold the rows to what was counted, each earn and each message, and return them; raises BenchFailed."""
+        expected = {table: self.counted[unit] for table, unit in WRITTEN.items()}
         connection = await asyncpg.connect(self.url)
-        tables = ("koinon.request", "ledger.journal", "ledger.lot", "ledger.movement")
-        counts = {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables}  # noqa: S608  # names from above
+        found = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in expected}  # noqa: S608  # names from above
         await connection.close()
-        if set(counts.values()) != {self.earned}:
-            raise BenchFailed(f"{self.earned} earns were counted, and rows are {counts}")
+        return held("the database of pgbench", expected, found)
 
     def _pgbench(self, arguments: list[str]) -> str:
         done = subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603  # PostgreSQL's own program

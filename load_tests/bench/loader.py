@@ -1,17 +1,16 @@
-"""Load over HTTP: wrk when the machine has it, else a bounded loop in Python, and which of the two it was.
+"""Load over HTTP: wrk when the machine has it, else a loop in Python on the same cores, and which of the two it was.
 
-A load is a list of finished requests; a new key is put into each as it is sent, where `KEY` stands in its bytes.
+A load is a list of finished requests. Each is sent once, over some connections side by side, and the load ends when the
+last is answered: so what was answered is all that was written, and rows can be held to it.
 """
 
 import asyncio
 import re
 import shutil
-import subprocess
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from itertools import count, cycle
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,34 +18,31 @@ import msgspec
 
 from load_tests.bench.database import BenchFailed
 
-KEY = "{key}"
-CONNECTIONS = 32
-REQUESTS_PER_SECOND = re.compile(r"^Requests/sec:\s+([0-9.]+)", re.MULTILINE)
-REFUSED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)|Socket errors: connect [1-9]")
-
-WRK_SCRIPT = """
--- One request after another of those below, each under a key of its own.
-local thread_count = 0
-function setup(thread) thread:set("number", thread_count); thread_count = thread_count + 1 end
-local requests = {
-%s
-}
-local sent = 0
-function request()
-  sent = sent + 1
-  local each = requests[(sent + number * 7919) %% #requests + 1]
-  local headers = { ["Content-Type"] = "application/json", ["Authorization"] = each[1],
-    ["Idempotency-Key"] = "%s-" .. number .. "-" .. sent }
-  return wrk.format("POST", "%s", headers, each[2])
-end
-"""
+SCRIPT = Path(__file__).parent / "post.lua"
+LONGEST_SECONDS = 120
+"""When a load is given up: far above what any takes."""
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One request of a load: who calls, and the JSON body."""
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests to be sent once each, the status that every answer must have, and the whole numbers to sum in them."""
 
-    authorization: str
-    body: str
+    requests: Sequence[bytes]
+    connections: int
+    status: int
+    summed: tuple[str, ...]
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """When the first request was sent and the last answer came (`time.monotonic`), and what the numbers came to."""
+
+    begun: float
+    ended: float
+    sums: Mapping[str, int]
+
+    @property
+    def seconds(self) -> float:
+        """How long the load took."""
+        return self.ended - self.begun
 
 
 def loader() -> str:
@@ -54,74 +50,83 @@ def loader() -> str:
     return "wrk" if shutil.which("wrk") else "a loop in Python (wrk is not installed)"
 
 
-def post_load(address: str, path: str, calls: Sequence[Call], seconds: int) -> float:
-    """Post the calls round and round for some seconds over CONNECTIONS; return requests a second.
+def request(address: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the bytes of a request that posts a JSON body."""
+    given = {"Host": urlsplit(address).netloc, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = (f"{name}: {value}\r\n" for name, value in (given | dict(headers)).items())
+    return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
 
-    Raises BenchFailed when any was refused.
-    """
+
+async def send(address: str, load: Requests) -> Answered:
+    """Send a load; raises BenchFailed when an answer has another status, or does not come."""
     program = shutil.which("wrk")
-    if program is None:
-        return asyncio.run(_looped(address, path, calls, seconds))
-    return _wrk(program, address, path, calls, seconds)
-
-
-def _wrk(program: str, address: str, path: str, calls: Sequence[Call], seconds: int) -> float:
-    table = ",\n".join(f"  {{ {_lua(each.authorization)}, {_lua(each.body)} }}" for each in calls)
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
-        script.write_text(WRK_SCRIPT % (table, uuid.uuid4().hex, path), encoding="utf-8")
-        arguments = [program, "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), address]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603  # wrk itself
-    rate = REQUESTS_PER_SECOND.search(done.stdout)
-    if done.returncode != 0 or rate is None or REFUSED.search(done.stdout):
-        raise BenchFailed(done.stdout + done.stderr)
-    return float(rate[1])
-
-
-def _lua(text: str) -> str:
-    """Return a text as a Lua string: JSON's escapes of quotes and backslashes are Lua's too."""
-    return msgspec.json.encode(text).decode()
-
-
-async def _looped(address: str, path: str, calls: Sequence[Call], seconds: int) -> float:
-    host = urlsplit(address)
-    run, numbers = uuid.uuid4().hex, count()
-    waiting = cycle(_request(host.netloc, path, each) for each in calls)
-
-    def requests() -> Iterator[bytes]:
-        for request in waiting:
-            yield request.replace(KEY.encode(), f"{run}-{next(numbers)}".encode())
-
-    source = requests()
-    begun = time.monotonic()
-    results = await asyncio.gather(
-        *(_connection(str(host.hostname), host.port or 80, source, begun + seconds) for _ in range(CONNECTIONS))
-    )
-    return sum(results) / (time.monotonic() - begun)
-
-
-def _request(host: str, path: str, call: Call) -> bytes:
-    body = call.body.encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nIdempotency-Key: {KEY}\r\n"
-        f"Authorization: {call.authorization}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-async def _connection(host: str, port: int, requests: Iterator[bytes], until: float) -> int:
-    """Send one request after another until the time is over; return how many were answered."""
-    reader, writer = await asyncio.open_connection(host, port)
-    answered = 0
     try:
-        while time.monotonic() < until:
-            writer.write(next(requests))
+        async with asyncio.timeout(LONGEST_SECONDS):
+            return await (looped(address, load) if program is None else by_wrk(program, address, load))
+    except TimeoutError:
+        raise BenchFailed(f"{len(load.requests)} requests were not answered in {LONGEST_SECONDS} seconds") from None
+
+
+async def by_wrk(program: str, address: str, load: Requests) -> Answered:
+    """Let wrk send a load; it says itself when it began and when all was answered."""
+    with tempfile.TemporaryDirectory(prefix="koinon-bench-") as folder:
+        file = Path(folder) / "requests"
+        file.write_bytes(b"".join(b"%d\n%b" % (len(each), each) for each in load.requests))
+        wrk = await asyncio.create_subprocess_exec(
+            *(program, "-t1", f"-c{load.connections}", f"-d{LONGEST_SECONDS}s", "-s", str(SCRIPT), address),
+            *("--", str(file), str(load.status), *load.summed),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            return await _followed(wrk, load)
+        finally:
+            # It would go on until its time is over, with nothing left to send.
+            if wrk.returncode is None:
+                wrk.terminate()
+            await wrk.wait()
+
+
+async def _followed(wrk: asyncio.subprocess.Process, load: Requests) -> Answered:
+    assert wrk.stdout is not None, "it was asked for"  # noqa: S101  # create_subprocess_exec was given a pipe
+    begun, told = 0.0, ""
+    async for raw in wrk.stdout:
+        line = raw.decode(errors="replace")
+        told += line
+        match line.split():
+            case ["begun"]:
+                begun = time.monotonic()
+            case ["answered", *sums]:
+                return Answered(begun, time.monotonic(), dict(zip(load.summed, map(int, sums), strict=True)))
+            case ["refused", *_]:
+                raise BenchFailed(line)
+    raise BenchFailed(f"wrk ended before all was answered: {told}")
+
+
+async def looped(address: str, load: Requests) -> Answered:
+    """Send a load from this process."""
+    host = urlsplit(address)
+    waiting = iter(load.requests)
+    sums: Counter[str] = Counter(dict.fromkeys(load.summed, 0))
+    begun = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(load.connections):
+            group.create_task(_connection(str(host.hostname), host.port or 80, waiting, load, sums))
+    return Answered(begun, time.monotonic(), sums)
+
+
+async def _connection(host: str, port: int, waiting: Iterator[bytes], load: Requests, sums: Counter[str]) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        for each in waiting:
+            writer.write(each)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = head[head.index(b"content-length:") + 15 :].split(b"\r\n", 1)[0]
             body = await reader.readexactly(int(length))
-            if head[9:10] != b"2":
+            if int(head[9:12]) != load.status:
                 raise BenchFailed(f"{head.decode()}{body.decode()}")
-            answered += 1
+            for name in load.summed:
+                found = re.search(rb'"%b":([0-9]+)' % name.encode(), body)
+                sums[name] += int(found[1]) if found else 0
     finally:
         writer.close()
-    return answered

@@ -16,6 +16,10 @@ COMPARED = (
     ("ours single, one brand", "ours single", "all at one brand ÷ spread over 100, one earn a call"),
     ("ours set, one brand", "ours set", "all at one brand ÷ spread over 100, 100 earns a call"),
     ("http earning, one brand", "http earning", "all at one brand ÷ spread over 100, over HTTP"),
+    ("http earning, one offer", "http earning, 100 offers", "all on one budget ÷ spread over 100, over HTTP"),
+    ("http earning, 100 offers", "http earning", "decided by offers with budgets ÷ stated by the till, over HTTP"),
+    ("feed to 202, one brand", "feed to 202", "all at one brand ÷ spread over 100, the feed to 202"),
+    ("feed to rewarded, one brand", "feed to rewarded", "all on one budget ÷ spread over 100, the feed to rewarded"),
     ("raw single, outbox", "raw single", "what the outbox row costs raw, one earn a call"),
     ("raw set, outbox", "raw set", "what the outbox row costs raw, 100 earns a call"),
     ("http earning", "raw single, outbox", "an earning over HTTP ÷ raw, one earn a call"),
@@ -35,31 +39,50 @@ UNITS = {
     "ours set, one brand": "earns",
     "http earning": "earnings",
     "http earning, one brand": "earnings",
+    "http earning, 100 offers": "earnings",
+    "http earning, one offer": "earnings",
     "raw feed": "messages",
     "feed to 202": "messages",
+    "feed to 202, one brand": "messages",
     "feed to rewarded": "messages",
+    "feed to rewarded, one brand": "messages",
 }
 """Every load, in the order in which it is printed, and what it counts."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run found, and where."""
+    """All that a run found, and where; `rows` were held to what was counted."""
 
     machine: dict[str, str]
     rounds: int
     seconds: int
+    rows: dict[str, dict[str, int]]
     ratios: tuple[Ratio, ...]
     measured: tuple[Measured, ...]
 
 
-def result(machine: dict[str, str], rounds: int, seconds: int, measured: Mapping[str, Measured]) -> Result:
+def result(
+    machine: dict[str, str],
+    *,
+    rounds: int,
+    seconds: int,
+    rows: dict[str, dict[str, int]],
+    measured: Mapping[str, Measured],
+) -> Result:
     """Return the result of a run, with every ratio whose two sides were measured."""
     ratios = tuple(
         ratio(says, measured[over], measured[under])
         for over, under, says in COMPARED
         if over in measured and under in measured
     )
-    return Result(machine=machine, rounds=rounds, seconds=seconds, ratios=ratios, measured=tuple(measured.values()))
+    return Result(
+        machine=machine,
+        rounds=rounds,
+        seconds=seconds,
+        rows=rows,
+        ratios=ratios,
+        measured=tuple(measured.values()),
+    )
 
 
 def show(found: Result, console: Console) -> None:
@@ -76,7 +99,8 @@ def show(found: Result, console: Console) -> None:
     for measured in found.measured:
         rates.add_row(measured.name, measured.unit, *_cells(measured.spread, "{:,.0f}"))
     console.print(rates)
-    for name, value in found.machine.items():
+    held = {f"rows of {where}": _counted(counts) for where, counts in found.rows.items()}
+    for name, value in (found.machine | held).items():
         console.print(f"{name:<22} {value}", highlight=False, soft_wrap=True)
     console.print(
         f"{found.rounds} rounds of {found.seconds} s a load; the two sides of a ratio are of one round. "
@@ -92,6 +116,10 @@ def as_json(found: Result) -> str:
     for entry, each in zip(value["measured"], found.measured, strict=True):
         entry["spread"] = msgspec.to_builtins(each.spread)
     return msgspec.json.encode(value).decode()
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _cells(spread: Spread, form: str) -> tuple[str, str, str]:

@@ -1,181 +1,197 @@
 """An installation under load over HTTP: earnings at 32 connections, and a feed in batches of 500."""
 
-import asyncio
+import itertools
+import math
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import uuid
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from load_tests.bench.loader import Call, post_load
+from koinon.identity.webhook_signatures import decode_secret, sign
+from load_tests.bench.books import Books, check
+from load_tests.bench.coalition import (
+    BRANDS,
+    CLOCK,
+    MEMBERS,
+    MINOR_PER_POINT,
+    Coalition,
+    card,
+    descriptor,
+    open_coalition,
+)
+from load_tests.bench.database import FEED_BATCH, SET_CLIENTS, BenchFailed
+from load_tests.bench.loader import Requests, request, send
 from load_tests.driver.backlog import Operator
-from load_tests.driver.callers import Machine, Processor
 from load_tests.driver.connection import Connection
 from load_tests.driver.installation import new_operator
-from load_tests.driver.screen import Screen, together
 
-PARTNERS = 100
-MEMBERS = 500
-BATCH = 500
-DUPLICATES = BATCH * 2 // 100
-CLOCK = "2026-03-02T12:00:00+00:00"
-IBAN = "FI2112345600000785"
-CONTRACT = {"price": "0.01", "fee": "0.001", "issue_share": "1", "honour": "0.0085", "currency": "EUR"}
+CONNECTIONS = 32
+FEED_CONNECTIONS = SET_CLIENTS
+"""As many as the raw feed has clients, so that both write as many batches side by side."""
+DUPLICATES = FEED_BATCH * 2 // 100
+FEWEST_EARNINGS = 320
+FEWEST_BATCHES = 10
+"""Fewer would be over before their time says anything; many more would take minutes to be rewarded."""
+WARMING_BATCHES = 2
+POINTS = 10
+VERDICTS = ("accepted", "duplicate", "conflict", "refused")
 
 
-class Shop(msgspec.Struct, frozen=True):
-    """A brand with one place, and its system's API."""
+class EarningLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Tills at so many brands; points are stated by the till, or come of one offer a brand with a budget."""
 
-    machine: Machine
-    place: str
+    name: str
+    brands: int
+    offers: bool
+
+
+class FeedLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Card messages of purchases at so many brands, each with one offer with a budget; named as it is measured."""
+
+    to_202: str
+    rewarded: str
+    brands: int
+
+
+EARNINGS = (
+    EarningLoad(name="http earning", brands=BRANDS, offers=False),
+    EarningLoad(name="http earning, one brand", brands=1, offers=False),
+    EarningLoad(name="http earning, 100 offers", brands=BRANDS, offers=True),
+    EarningLoad(name="http earning, one offer", brands=1, offers=True),
+)
+FEEDS = (
+    FeedLoad(to_202="feed to 202", rewarded="feed to rewarded", brands=BRANDS),
+    FeedLoad(to_202="feed to 202, one brand", rewarded="feed to rewarded, one brand", brands=1),
+)
 
 
 class Web:
-    """A programme of 100 brands and 500 members with cards, for load over HTTP."""
+    """Two coalitions of 100 brands on one installation: with offers, and without."""
 
-    def __init__(self, address: str, folder: Path) -> None:
-        """Take an installation that runs, and its folder."""
-        self.address = address
+    def __init__(self, connection: Connection, folder: Path, url: str) -> None:
+        """Take an installation that runs, its folder, and its database's URL, where rows are counted."""
+        self.connection = connection
         self.folder = folder
-        self.programme = ""
-        self.shops: list[Shop] = []
-        self.members: list[str] = []
-        self.sent = 0
+        self.url = url
+        self.numbers = itertools.count()
+        # Messages are sent again some batches later, when nobody waits any more for the first time's transaction.
+        self.sent: deque[list[msgspec.Raw]] = deque(maxlen=FEED_CONNECTIONS + 1)
+        self.rates: dict[str, float] = {}
 
     async def prepare(self) -> None:
-        """Open the programme over the API."""
-        screen = Screen(quiet=True)
-        async with Connection(self.address) as connection:
-            operator = await self._operator(connection)
-            made = await operator.post(
-                "/v1/programmes",
-                {
-                    "code": "bench",
-                    "name": "Benchmark",
-                    "mode": "sandbox",
-                    "time_zone": "UTC",
-                    "settlement_currency": "EUR",
-                    "face_value_per_point": "0.01",
-                    "clock_at": CLOCK,
-                },
-            )
-            self.programme = made["programme"]
-            source = await operator.post("/v1/sources", {"programme": self.programme, "name": "Bench"})
-            self.source, self.secret = source["source"], source["secret"]
-            async with screen.step("", PARTNERS + MEMBERS) as step:
-                self.shops = await together(step, (self._shop(operator, number) for number in range(PARTNERS)))
-                self.members = await together(step, (self._member(connection, number) for number in range(MEMBERS)))
-
-    async def _operator(self, connection: Connection) -> Operator:
+        """Open the coalitions over the API, and run every load once, shortly, so that each has a rate to begin with."""
         path = self.folder / "operator.json"
-        if self.programme:
-            return Operator(Machine.from_file(connection, path))
-        return Operator(await new_operator(connection, path, email="bench@koinon.example", name="Benchmark"))
+        machine = await new_operator(self.connection, path, email="bench@koinon.example", name="Benchmark")
+        self.operator = Operator(machine)
+        self.stated = await open_coalition(self.connection, self.operator, "bench-stated", offers=False)
+        self.offered = await open_coalition(self.connection, self.operator, "bench-offers", offers=True)
+        self.books = {self.stated.code: Books(budgeted=False), self.offered.code: Books(budgeted=True)}
+        for earning in EARNINGS:
+            await self.earnings(earning, 0)
+        for feed in FEEDS:
+            await self.feed(feed, 0)
 
-    async def _shop(self, operator: Operator, number: int) -> Shop:
-        partner = await operator.post(
-            "/v1/partners",
-            {
-                "programme": self.programme,
-                "code": f"brand-{number}",
-                "brand": f"Brand {number}",
-                "iban": IBAN,
-                "contact_email": f"finance@brand-{number}.example",
-            },
+    async def earnings(self, load: EarningLoad, seconds: int) -> float:
+        """Post about as many earnings as take so many seconds; return how many a second were answered 201."""
+        coalition = self.offered if load.offers else self.stated
+        count = max(FEWEST_EARNINGS, int(self.rates.get(load.name, 0) * seconds))
+        requests = await self._earnings(coalition, load, count)
+        answered = await send(
+            self.connection.address,
+            Requests(requests=requests, connections=CONNECTIONS, status=201, summed=("points",)),
         )
-        await operator.post(f"/v1/partners/{partner['partner']}/contracts", CONTRACT)
-        identity = {"kind": "descriptor", "value": f"BRAND {number} SHOP", "valid_from": "2026-01-01T00:00:00Z"}
-        place = await operator.post(
-            "/v1/places",
-            {"partner": partner["partner"], "name": f"Shop {number}", "time_zone": "UTC", "identities": [identity]},
-        )
-        return Shop(await operator.new_machine(partner["partner"]), place["place"])
+        if answered.sums != {"points": count * POINTS}:
+            raise BenchFailed(f"{count} earnings came to {answered.sums}")
+        self.books[coalition.code].earnings += count
+        self.books[coalition.code].points += count * POINTS
+        await self.operator.worked_off(coalition.programme)
+        self.rates[load.name] = count / answered.seconds
+        return self.rates[load.name]
 
-    async def _member(self, connection: Connection, number: int) -> str:
-        shop = self.shops[number % PARTNERS]
-        made = await shop.machine.post("/v1/members", {"email": f"member-{number}@bench.example", "consents": []})
-        card = {"member": made["member"], "token": f"bench-card-{number}", "network": "visa"}
-        await Processor(connection, self.source, self.secret).post("/v1/cards", card)
-        return str(made["member"])
-
-    async def calls(self, shops: Sequence[Shop]) -> list[Call]:
-        """Return earnings of all members at some shops, one shop after another."""
-        headers = {id(shop): (await shop.machine.headers())["Authorization"] for shop in shops}
-        calls = []
-        for number, member in enumerate(self.members):
-            shop = shops[number % len(shops)]
-            body = {
+    async def _earnings(self, coalition: Coalition, load: EarningLoad, count: int) -> list[bytes]:
+        shops = coalition.shops[: load.brands]
+        headers = [await shop.machine.headers() for shop in shops]
+        bodies = []
+        for number, member in enumerate(coalition.members):
+            earning = {
                 "member": member,
-                "place": shop.place,
-                "amount_minor": 1_000,
+                "place": shops[number % load.brands].place,
+                "amount_minor": POINTS * MINOR_PER_POINT,
                 "currency": "EUR",
                 "occurred_at": CLOCK,
-                "points": 10,
             }
-            calls.append(Call(headers[id(shop)], msgspec.json.encode(body).decode()))
-        return calls
+            bodies.append(msgspec.json.encode(earning if load.offers else earning | {"points": POINTS}))
+        run = uuid.uuid4().hex
+        return [
+            request(
+                self.connection.address,
+                "/v1/earnings",
+                headers[number % MEMBERS % load.brands] | {"Idempotency-Key": f"{run}-{number}"},
+                bodies[number % MEMBERS],
+            )
+            for number in range(count)
+        ]
 
-    def earnings(self, brands: int, seconds: int) -> float:
-        """Return earnings a second at 32 connections, all members at the first `brands` brands."""
+    async def feed(self, load: FeedLoad, seconds: int) -> tuple[float, float]:
+        """Post batches until about so many seconds are over when all is rewarded and logged.
 
-        async def prepared() -> list[Call]:
-            async with Connection(self.address, at_once=4) as connection:
-                shops = self.shops[:brands]
-                for shop in shops:
-                    shop.machine.connection = connection
-                return await self.calls(shops)
+        Returns messages a second, duplicates too, up to the last 202 and up to the last journal in the log.
+        """
+        known = self.rates.get(load.rewarded)
+        batches = max(FEWEST_BATCHES, math.ceil(known * seconds / FEED_BATCH)) if known else WARMING_BATCHES
+        requests, verdicts, points = self.signed_feed(load, batches)
+        answered = await send(
+            self.connection.address,
+            Requests(requests=requests, connections=FEED_CONNECTIONS, status=202, summed=VERDICTS),
+        )
+        if answered.sums != verdicts:
+            raise BenchFailed(f"{batches} batches were answered with {answered.sums} instead of {verdicts}")
+        books = self.books[self.offered.code]
+        books.messages += verdicts["accepted"]
+        books.points += points
+        await self.operator.worked_off(self.offered.programme)
+        self.rates[load.rewarded] = batches * FEED_BATCH / (time.monotonic() - answered.begun)
+        return batches * FEED_BATCH / answered.seconds, self.rates[load.rewarded]
 
-        rate = post_load(self.address, "/v1/earnings", asyncio.run(prepared()), seconds)
-        asyncio.run(self._worked_off())
-        return rate
+    def signed_feed(self, load: FeedLoad, batches: int) -> tuple[list[bytes], dict[str, int], int]:
+        """Return signed batches, the verdicts that they must get, and the points that they must come to.
 
-    def feed(self, seconds: int) -> tuple[float, float]:
-        """Return messages a second of one source to their 202, and until all of them were rewarded and logged."""
-        return asyncio.run(self._feed(seconds))
+        They are signed now, and good for five minutes.
+        """
+        processor, requests, duplicates, points = self.offered.processor, [], 0, 0
+        path = f"/v1/feeds/{processor.source}/transactions"
+        for _ in range(batches):
+            again = self.sent[0][:DUPLICATES] if len(self.sent) == self.sent.maxlen else []
+            fresh = [_message(next(self.numbers), load.brands) for _ in range(FEED_BATCH - len(again))]
+            self.sent.append([msgspec.Raw(msgspec.json.encode(message)) for message in fresh])
+            duplicates += len(again)
+            points += sum(message["amount_minor"] // MINOR_PER_POINT for message in fresh)
+            body = msgspec.json.encode({"messages": again + self.sent[-1]})
+            headers = sign(decode_secret(processor.secret), f"msg_{uuid.uuid4().hex}", int(time.time()), body)
+            requests.append(request(self.connection.address, path, headers, body))
+        accepted = batches * FEED_BATCH - duplicates
+        return requests, {"accepted": accepted, "duplicate": duplicates, "conflict": 0, "refused": 0}, points
 
-    async def _feed(self, seconds: int) -> tuple[float, float]:
-        async with Connection(self.address) as connection:
-            processor = Processor(connection, self.source, self.secret)
-            begun = time.monotonic()
-            posted = 0
-            before: list[msgspec.Raw] = []
-            while time.monotonic() < begun + seconds:
-                batch = before[:DUPLICATES] + self._messages(BATCH - len(before[:DUPLICATES]))
-                verdicts = await processor.feed(batch)
-                expected = {"accepted": BATCH - len(before[:DUPLICATES]), "duplicate": len(before[:DUPLICATES])}
-                assert {name: verdicts[name] for name in expected} == expected, verdicts  # noqa: S101  # a benchmark of refusals would be none
-                before = batch[DUPLICATES:]
-                posted += BATCH
-            taken_in = time.monotonic() - begun
-        await self._worked_off()
-        return posted / taken_in, posted / (time.monotonic() - begun)
-
-    def _messages(self, count: int) -> list[msgspec.Raw]:
-        moment = datetime.fromisoformat(CLOCK).astimezone(UTC).isoformat().replace("+00:00", "Z")
-        first = self.sent
-        self.sent += count
-        return [msgspec.Raw(msgspec.json.encode(_message(number, moment))) for number in range(first, first + count)]
-
-    async def _worked_off(self) -> None:
-        async with Connection(self.address, at_once=2) as connection:
-            operator = await self._operator(connection)
-            await operator.worked_off(self.programme)
+    async def check(self) -> dict[str, dict[str, int]]:
+        """Hold the rows to what was answered, and return them by programme; raises BenchFailed."""
+        return {code: await check(self.url, code, books) for code, books in self.books.items()}
 
 
-def _message(number: int, moment: str) -> dict[str, Any]:
+def _message(number: int, brands: int) -> dict[str, Any]:
     return {
         "message_id": f"bench-{number:09}",
         "type": "clearing",
-        "occurred_at": moment,
+        "occurred_at": CLOCK,
         "network": "visa",
         "payment_ref": f"bench-p{number:09}",
         "amount_minor": 1_000 + number % 5_000,
         "currency": "EUR",
         "mcc": "5411",
-        "merchant": {"descriptor": f"BRAND {number % PARTNERS} SHOP", "country": "FI"},
-        "card_token": f"bench-card-{number % MEMBERS}",
+        "merchant": {"descriptor": descriptor(number % brands), "country": "FI"},
+        "card_token": card(number % MEMBERS),
         "channel": "in_store",
         "card_present": True,
     }
