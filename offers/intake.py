@@ -5,8 +5,9 @@ purchases touched, the inbox marked. A slice that is cut off leaves nothing; two
 wait for each other only at an account that both have messages of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -37,7 +38,7 @@ PaymentKey = tuple[int, UUID]
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     """A card message with the member whose card it is."""
 
-    row: asyncpg.Record
+    row: Mapping[str, Any]
     message: CardMessage
     account_id: int
     member_id: int
@@ -72,8 +73,7 @@ async def take_in(_: Runtime) -> bool:
             await lock_lanes(connection, accounts)
             joined, merged = await _join(connection, arrived)
             left = await _merge(connection, merged)
-            folded = await _fold(connection, arrived, joined, left)
-            await _attach(connection, folded, left)
+            await fold_in(connection, arrived, joined, left)
         known = {(each.row["source_id"], each.row["message_id"]) for each in arrived}
         await connection.execute(
             statements["leave_inbox"],
@@ -83,6 +83,19 @@ async def take_in(_: Runtime) -> bool:
             ["folded" if (row["source_id"], row["message_id"]) in known else "unlinked" for row in rows],
         )
     return True
+
+
+async def fold_in(
+    connection: Connection,
+    arrived: Sequence[Arrived],
+    joined: Sequence[UUID],
+    left: Sequence[asyncpg.Record] = (),
+) -> None:
+    """Put messages to their payments (`joined`), fold these, and let their purchases be settled again.
+
+    `left`: what payments leave behind that were merged into these. The caller holds the accounts' lanes.
+    """
+    await _attach(connection, await _fold(connection, arrived, joined, left), left)
 
 
 async def lock_lanes(connection: Connection, accounts: Sequence[int]) -> None:

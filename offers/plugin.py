@@ -13,6 +13,7 @@ from offers.cards import owner_of
 from offers.catalogue import pending_points
 from offers.catalogue_web import router as catalogue_router
 from offers.earnings import Earnings
+from offers.expiries import run_out
 from offers.intake import take_in
 from offers.pages import add_pages
 from offers.rewarding import reopen_short, settle_purchases
@@ -41,5 +42,6 @@ class Offers(Context):
             Job(name="take in card messages", run=take_in, idle_seconds=0.1),
             Job(name="settle purchases", run=settle_purchases, idle_seconds=0.1),
             Job(name="take back points that were spent and came back", run=reopen_short, idle_seconds=1),
+            Job(name="let authorisations run out", run=run_out, idle_seconds=60),
             Job(name="free orphaned budget shares", run=free_orphans, idle_seconds=60),
         ]

@@ -119,6 +119,18 @@ SELECT u.account_id, u.purchase_id FROM offers.purchase u
 WHERE u.settled_revision < u.revision ORDER BY u.account_id, u.purchase_id LIMIT $1
 FOR UPDATE SKIP LOCKED;
 
+-- stale_payments: payments that points are waited for and that should have cleared long ago
+SELECT p.account_id, p.payment_id, p.fold, p.linked_at, u.programme_id, u.member_id
+FROM (SELECT DISTINCT r.account_id, r.purchase_id FROM offers.reward r WHERE r.pending_points > 0) r
+JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
+JOIN parties.programme pr ON pr.programme_id = u.programme_id
+JOIN offers.payment p ON p.account_id = r.account_id AND p.purchase_id = r.purchase_id AND p.merged_into IS NULL
+WHERE u.occurred_at < coalesce(pr.clock_at, $1::timestamptz) - $2::interval
+AND NOT EXISTS (SELECT FROM offers.payment_message m
+                WHERE m.account_id = p.account_id AND m.payment_id = p.payment_id
+                AND m.message_id = 'expiry:' || p.payment_id)
+ORDER BY p.account_id, p.payment_id LIMIT $3;
+
 -- short_purchases: purchases of which points should have been taken back that were spent then and are there again
 SELECT DISTINCT r.account_id, r.purchase_id
 FROM offers.reward r

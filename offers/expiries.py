@@ -1,0 +1,67 @@
+"""Authorisations that never clear: after a while the worker says what the network did not, that they have run out.
+
+It says so as a card message of the payment, so the fold stays a function of its messages, and what clears later counts.
+"""
+
+
+import msgspec
+
+from koinon.clock import machine_now
+from koinon.database import beside, transaction
+from koinon.runtime import Runtime
+from offers.intake import Arrived, decode_payment, fold_in, lock_lanes
+from offers.messages import CardMessage, MessageType
+from offers.payments import Payment
+from offers.rewards import TENDER_SPAN_CLEARING
+
+statements = beside(__file__)
+
+RUNS_OUT_AFTER = TENDER_SPAN_CLEARING
+"""How long after the purchase a clearing is waited for."""
+SLICE_PAYMENTS = 100
+
+
+async def run_out(_: Runtime) -> bool:
+    """Let a slice of payments run out that points are still waited for; tells whether there was any."""
+    now = machine_now()
+    async with transaction() as connection:
+        rows = await connection.fetch(statements["stale_payments"], now, RUNS_OUT_AFTER, SLICE_PAYMENTS)
+        if not rows:
+            return False
+        await lock_lanes(connection, sorted({row["account_id"] for row in rows}))
+        arrived = []
+        for row in rows:
+            message = _expiry(f"expiry:{row['payment_id']}", decode_payment(row["fold"]))
+            told = {
+                "source_id": int(message.source_id),
+                "message_id": message.message_id,
+                "programme_id": row["programme_id"],
+                "body": msgspec.json.encode(message).decode(),
+                "received_at": now,
+            }
+            arrived.append(
+                Arrived(
+                    row=told,
+                    message=message,
+                    account_id=row["account_id"],
+                    member_id=row["member_id"],
+                    linked_at=row["linked_at"],
+                )
+            )
+        await fold_in(connection, arrived, [row["payment_id"] for row in rows])
+    return True
+
+
+def _expiry(message_id: str, payment: Payment) -> CardMessage:
+    source_id, token = payment.card_tokens[0]
+    return CardMessage(
+        message_id=message_id,
+        source_id=source_id,
+        type=MessageType.AUTH_EXPIRY,
+        occurred_at=payment.occurred_at + RUNS_OUT_AFTER,
+        network=payment.network,
+        amount_minor=0,
+        currency=payment.currency,
+        card_token=token,
+        original_message_id=next(name for source, name in payment.messages if source == source_id),
+    )

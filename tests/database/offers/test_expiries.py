@@ -1,0 +1,62 @@
+"""An authorisation that never clears runs out: nobody waits for its points, and no budget keeps them for it."""
+
+from datetime import timedelta
+
+import asyncpg
+
+from koinon.database import pool
+from offers.expiries import RUNS_OUT_AFTER, run_out
+from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, budget, pending, rewards
+
+
+async def clock(league: League, after: timedelta) -> None:
+    """Set the programme's clock to a while after the purchase."""
+    await pool().execute(
+        "UPDATE parties.programme SET clock_at = $2 WHERE programme_id = $1", league.programme_id, BOUGHT + after
+    )
+
+
+async def test_an_authorisation_runs_out(database: asyncpg.Pool) -> None:
+    """After 35 days its pending points and their budget are free, once; until then nothing happens."""
+    league = await League().found()
+    ada = await league.holder()
+    offer = await league.offer(activation_required=False, budget_points=1000)
+    await clock(league, RUNS_OUT_AFTER)
+    await league.tell(league.message("authorisation", 5000))
+    assert await pending(ada) == 500
+    assert not await run_out(RUNTIME)
+
+    await clock(league, RUNS_OUT_AFTER + timedelta(seconds=1))
+    assert await run_out(RUNTIME)
+    await league.work()
+    assert (await pending(ada), await balance(ada), await budget(offer)) == (0, 0, (0, 0))
+    assert await database.fetchval("SELECT fold::jsonb ->> 'state' FROM offers.payment") == "expired"
+    assert not await run_out(RUNTIME)
+
+
+async def test_what_clears_after_it_ran_out_counts(database: asyncpg.Pool) -> None:
+    """A late clearing earns by the purchase's own time, and no open rest is waited for again."""
+    league = await League().found()
+    ada = await league.holder()
+    await league.offer(activation_required=False)
+    await league.tell(league.message("authorisation", 5000))
+    await clock(league, RUNS_OUT_AFTER + timedelta(days=1))
+    assert await run_out(RUNTIME)
+    await league.tell(league.message("clearing", 4800, clearing_sequence=1, clearing_count=2))
+
+    assert await rewards(ada) == [(480, 0, 0)]
+    assert not await run_out(RUNTIME)
+
+
+async def test_a_card_that_is_linked_no_more_does_not_keep_points_waiting(database: asyncpg.Pool) -> None:
+    """Nothing of it is taken in any more, but what is open runs out."""
+    league = await League().found()
+    ada = await league.holder()
+    await league.offer(activation_required=False)
+    await league.tell(league.message("authorisation", 5000))
+    await database.execute("UPDATE offers.card SET unlinked_at = $1", BOUGHT + timedelta(hours=1))
+    await clock(league, RUNS_OUT_AFTER + timedelta(days=1))
+    assert await run_out(RUNTIME)
+    await league.work()
+
+    assert await pending(ada) == 0
