@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from koinon import ids
+from koinon.clock import machine_now
 from koinon.database import Connection, beside, transaction
 from koinon.database.gather import Gatherer
 from koinon.fields import FIRST_YEAR, LAST_YEAR, Instant, Token, within_calendar
@@ -216,6 +217,7 @@ async def _facts(connection: Connection, asked: Sequence[Asked]) -> list[asyncpg
         [each.place_id for each in asked],
         [each.earning.occurred_at for each in asked],
         [each.source_id for each in asked],
+        machine_now(),
     )
     return rows
 

@@ -1,5 +1,5 @@
 -- till_facts: what tills' earnings need to know, in one look: programme and time, the caller's code, member, place, contract
-SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, clock_timestamp()) AS now,
+SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, $6::timestamptz) AS now,
     pa.code AS partner, m.account_id,
     EXISTS (SELECT FROM places.place pl WHERE pl.place_id = g.place_id AND pl.partner_id = pa.partner_id) AS own_place,
     EXISTS (SELECT FROM parties.contract c
@@ -72,7 +72,7 @@ SELECT EXISTS (SELECT FROM offers.till_sighting s
                WHERE s.account_id = $1 AND s.sighting_id = $2 AND s.partner_id = $3);
 
 -- partner_facts: a partner's programme and time
-SELECT pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, clock_timestamp()) AS now,
+SELECT pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, $2::timestamptz) AS now,
     pa.code AS partner
 FROM parties.partner pa JOIN parties.programme pr USING (programme_id) WHERE pa.partner_id = $1;
 

@@ -3,7 +3,6 @@
 It says so as a card message of the payment, so the fold stays a function of its messages, and what clears later counts.
 """
 
-
 import msgspec
 
 from koinon.clock import machine_now

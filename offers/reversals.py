@@ -9,6 +9,7 @@ from litestar import Response
 from msgspec import Meta
 
 from koinon import ids
+from koinon.clock import machine_now
 from koinon.database import Connection, beside, transaction
 from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
@@ -78,7 +79,7 @@ async def _reverse_earning(
         raise UnknownEarning from None
     partner_id = write.caller.partner_id
     assert partner_id is not None, "reversals are asked for by partners"  # noqa: S101  # the guard saw to it
-    facts = await connection.fetchrow(statements["partner_facts"], partner_id)
+    facts = await connection.fetchrow(statements["partner_facts"], partner_id, machine_now())
     await lock_lanes(connection, [account_id])
     if not await connection.fetchval(statements["sighting"], account_id, sighting_id, partner_id):
         raise UnknownEarning
@@ -109,7 +110,7 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
         raise UnknownRedemption from None
     partner_id = write.caller.partner_id
     assert partner_id is not None, "reversals are asked for by partners"  # noqa: S101  # the guard saw to it
-    facts = await connection.fetchrow(statements["partner_facts"], partner_id)
+    facts = await connection.fetchrow(statements["partner_facts"], partner_id, machine_now())
     captured = await connection.fetchval(statements["capture_of"], account_id, hold_id, partner_id)
     if captured is None:
         raise UnknownRedemption("only a captured redemption of this partner can be reversed")

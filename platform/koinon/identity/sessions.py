@@ -72,7 +72,7 @@ async def session_caller(token: str, now: datetime) -> Caller | None:
         )
     if not row["roles"]:
         return None
-    # Staff of a brand act as the brand, so that its retries by key and by page meet; the journal has the staff's id.
+    # Staff of a brand act as the brand, so that its retries by key and by page meet.
     return Caller(
         kind="operator" if row["partner_id"] is None else "partner",
         name=public("stf", row["staff_id"]) if row["partner_id"] is None else public("par", row["partner_id"]),

@@ -166,7 +166,7 @@ async def reserve(
         if (answer := await replay(write)) is not None:
             return await _replayed(partner_id, answer), True
         raise
-    facts = await pool().fetchrow(statements["till_facts"], partner_id, member_id, place_id)
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, member_id, place_id, machine_now())
     points = _check(facts, asked, place_id)
     today = business_date(facts["now"], facts["time_zone"])
     if proof_kind == "staff":
@@ -251,7 +251,7 @@ async def end(
         raise UnknownRedemption from None
     partner_id = write.caller.partner_id
     assert partner_id is not None, "redemptions are ended by partners"  # noqa: S101  # the guard saw to it
-    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None)
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None, machine_now())
     kind = Capture if state == "captured" else Release
     command = kind(
         caller=write.caller.name, key=write.key, content_hash=write.content_hash, account_id=account_id,
@@ -287,7 +287,7 @@ async def read(partner_id: int, redemption: str) -> RedemptionRecord:
 
 
 async def _replayed(partner_id: int, answer: dict[str, Any]) -> Redemption:
-    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None)
+    facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None, machine_now())
     return _redemption(facts, answer["account_id"], Outcome(status="replayed", answer=answer), "reserved")
 
 

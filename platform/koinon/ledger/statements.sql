@@ -68,12 +68,12 @@ WHERE j.account_id = $1 AND ($2::uuid IS NULL OR j.journal_id < $2) AND NOT (j.k
 GROUP BY j.account_id, j.journal_id, partner.code, partner.brand, place.name
 ORDER BY j.journal_id DESC LIMIT $3;
 
--- till_facts: what a till's call needs to know, in one look: programme and time, the caller's contract, member, place
+-- till_facts: what a till's call needs to know, in one look: programme and time ($4 is the machine's), the caller's contract, member, place
 SELECT pr.programme_id, pr.code AS programme, pr.time_zone, pr.unit_id, pr.settlement_currency,
-    pr.face_value_num, pr.face_value_den, coalesce(pr.clock_at, clock_timestamp()) AS now,
+    pr.face_value_num, pr.face_value_den, coalesce(pr.clock_at, $4::timestamptz) AS now,
     pa.code AS partner, pa.attested_points_per_day,
     (SELECT c.version FROM parties.contract c
-     WHERE c.partner_id = pa.partner_id AND c.effective_from <= coalesce(pr.clock_at, clock_timestamp())
+     WHERE c.partner_id = pa.partner_id AND c.effective_from <= coalesce(pr.clock_at, $4::timestamptz)
      ORDER BY c.effective_from DESC LIMIT 1) AS version,
     (SELECT m.account_id FROM members.member m
      WHERE m.member_id = $2 AND m.programme_id = pr.programme_id) AS account_id,
