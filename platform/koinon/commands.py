@@ -9,11 +9,27 @@ from typing import Any, TypeVar
 import asyncpg
 import click
 
-from koinon.database import connected
+from koinon.database import DatabaseUrlInvalid, connected
 from koinon.database.embedded import embedded_server
 from koinon.settings import Settings, SettingsInvalid, from_environment
 
 Result = TypeVar("Result")
+
+URL = "KOINON_DATABASE_URL (or KOINON_MIGRATION_URL)"
+REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError)
+UNREACHABLE = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.TooManyConnectionsError,
+)
+NOT_MIGRATED = (
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+)
 
 
 def settings_or_exit() -> Settings:
@@ -46,14 +62,26 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's work; a database that cannot be reached or was not migrated ends it with one sentence."""
     try:
         return asyncio.run(coroutine)
-    except (OSError, asyncpg.CannotConnectNowError, asyncpg.InvalidCatalogNameError) as error:
-        raise click.ClickException(f"the database cannot be reached: {error}") from None
-    except (
-        asyncpg.UndefinedTableError,
-        asyncpg.InvalidSchemaNameError,
-        asyncpg.UndefinedObjectError,
-        asyncpg.InvalidParameterValueError,
-    ) as error:
+    except DatabaseUrlInvalid:
+        # Its own words would repeat a part of it, and it holds a password.
+        raise click.ClickException(
+            f"the database's URL cannot be read: write {URL} as postgresql://USER:PASSWORD@HOST:PORT/NAME, "
+            "with what is neither letter nor digit in a password as %XX"
+        ) from None
+    except REFUSED as error:
+        raise click.ClickException(
+            f"the database refuses who signs in ({error}): mend the user and the password in {URL}"
+        ) from None
+    except UNREACHABLE as error:
+        reason = str(error) or "it does not answer"
+        raise click.ClickException(f"the database cannot be reached ({reason}): start it, or mend {URL}") from None
+    except NOT_MIGRATED as error:
         raise click.ClickException(f"the database is not migrated ({error}): run `koinon migrate`") from None
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+async def require_database(url: str) -> None:
+    """Reach the database as the application does and see that it was migrated; for `run`, which says what is wrong."""
+    async with connected(url, min_size=1, max_size=1) as pool:
+        await pool.fetchval("SELECT count(*) FROM koinon.request WHERE caller = ''")

@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from koinon.app import functions, jobs, runtime_of
-from koinon.commands import database_url, run, settings_or_exit
+from koinon.commands import database_url, require_database, run, settings_or_exit
 from koinon.database.migrate import MigrationFailed, migrate
 from koinon.identity.keys import KeysMissing, create
 from koinon.logging import configure
@@ -39,6 +39,8 @@ def serve() -> None:
     _runtime_or_exit(settings)
     with database_url(settings) as url:
         os.environ["KOINON_DATABASE_URL"] = url
+        # Web processes that cannot begin would be started again and again, each with a traceback.
+        run(require_database(url))
         Granian(
             "koinon.app:create_app",
             factory=True,
@@ -58,6 +60,7 @@ def worker_command() -> None:
     configure(settings.log_level)
     runtime = _runtime_or_exit(settings)
     with database_url(settings) as url:
+        run(require_database(url))
         run(work(runtime, jobs(), url))
 
 

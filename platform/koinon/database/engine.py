@@ -28,6 +28,10 @@ APART_CONNECTIONS = 2
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
+class DatabaseUrlInvalid(Exception):
+    """A database's URL cannot be read."""
+
+
 class Joined(NamedTuple):
     """What Piccolo's queries look for to join a transaction."""
 
@@ -41,7 +45,7 @@ async def connected(
     """Open the process's pool for as long as the block runs.
 
     Every connection works as `role`, which cannot change or delete a journal. Time-outs bound how long a writer can
-    keep a closing window waiting.
+    keep a closing window waiting. Raises DatabaseUrlInvalid, and what the server or the network answers.
     """
     server_settings = {
         "application_name": "koinon",
@@ -53,9 +57,12 @@ async def connected(
     if role is not None:
         server_settings["role"] = role
     DB.config = {"dsn": url}
-    await DB.start_connection_pool(
-        dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
-    )
+    try:
+        await DB.start_connection_pool(
+            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
+        )
+    except ValueError:  # asyncpg reads the URL before it opens anything
+        raise DatabaseUrlInvalid from None
     DB.apart_pool = asyncpg.create_pool(
         dsn=url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings
     )
