@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
 
@@ -60,6 +61,11 @@ async def migrate(url: str, functions: list[Path]) -> None:
                 await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
                 for path in functions:
                     await connection.execute(path.read_text(encoding="utf-8"))
+        except asyncpg.LockNotAvailableError as error:
+            raise MigrationFailed(
+                f"another session held for more than {LOCK_TIMEOUT} what it changes ({error}): "
+                "run it again, or end that session first"
+            ) from None
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
 
