@@ -5,12 +5,14 @@ import time
 from typing import Any
 
 import asyncpg
+import httpx
 import msgspec
 import pytest
 from litestar import Litestar
 
 from koinon.ledger.jobs import close_window_early
 from tests.web.conftest import Callers
+from tests.web.nights import of_window, work_the_night
 from tests.web.offers.bodies import offer_body
 from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
 from tests.web.town import CARD_NUMBER, NOW, PAR, Town, card_message, found_town
@@ -158,7 +160,21 @@ async def test_a_card_number_in_any_query_path_or_key(town: Town, database: asyn
             assert "1111" not in str(answer.headers)
 
 
-AMOUNTS: list[Any] = [-1, 0, 10.5, 10.0, 1e30, 10**15 + 1, 10**30, "1000", True, None, [], ...]
+AMOUNTS: list[tuple[Any, str]] = [
+    (-1, "amount-not-positive"),
+    (0, "amount-not-positive"),
+    (10.5, "not-whole"),
+    (10.0, "not-whole"),
+    (1e30, "not-whole"),
+    (10**15 + 1, "amount-too-large"),
+    (10**30, "amount-too-large"),
+    ("1000", "wrong-type"),
+    (True, "wrong-type"),
+    (None, "wrong-type"),
+    ([], "wrong-type"),
+    (..., "missing-field"),
+]
+"""Amounts, and the code of each in a card message; to a till a field that is wrong is an `invalid-field`."""
 
 
 async def test_an_amount_that_is_none(town: Town, database: asyncpg.Pool) -> None:
@@ -167,15 +183,23 @@ async def test_an_amount_that_is_none(town: Town, database: asyncpg.Pool) -> Non
     await town.grocer.earned(ada, 100)
     proof = {"pay_code": await ada.pay_code()}
     async with unchanged(database):
-        for amount in AMOUNTS:
+        for amount, code in AMOUNTS:
             answer = await town.grocer.earn(ada, amount_minor=amount, points=1)
-            assert_field(answer, "" if amount is ... else "/amount_minor")
+            assert_invalid(answer, "" if amount is ... else "/amount_minor")
             asked = {} if amount in (..., None) else {"amount_minor": amount}
             answer = await town.cafe.reserve(currency="EUR", proof=proof, **asked)
-            assert_field(answer, "/amount_minor" if asked else "/points")
+            assert_invalid(answer, "/amount_minor" if asked else "/points")
             refused = (await town.processor.feed([card_message(town.grocer, TOKEN, amount_minor=amount)])).json()
             assert refused["refused"] == 1, amount
-            assert [error["pointer"] for error in refused["verdicts"][0]["errors"]] == ["/amount_minor"]
+            errors = refused["verdicts"][0]["errors"]
+            assert [(error["pointer"], error["code"]) for error in errors] == [("/amount_minor", code)], amount
+
+
+def assert_invalid(answer: httpx.Response, pointer: str) -> None:
+    """Assert that a request was refused for one field alone."""
+    assert_refused(answer, 400, "invalid-input")
+    errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+    assert errors == [(pointer, "invalid-field")], answer.text
 
 
 async def test_an_unknown_currency(town: Town, database: asyncpg.Pool) -> None:
@@ -310,20 +334,25 @@ async def test_fifty_redemptions_of_one_balance(town: Town, database: asyncpg.Po
     assert sorted(answer.status_code for answer in answers) == [201] * 14 + [422] * 36
     assert {answer.json()["code"] for answer in answers if answer.status_code == 422} == {"insufficient-balance"}
     assert await ada.balance() == (2, 98)
+    wallet = (await ada.browser.get("/v1/me/wallet")).json()
+    assert (wallet["available"], wallet["held"]) == (2, 98)
     assert await database.fetchval("SELECT count(*) FROM ledger.hold") == 14
     assert await database.fetchval("SELECT count(*) FROM koinon.request") == requests + 14
 
 
-async def test_a_capture_after_the_close(town: Town, database: asyncpg.Pool) -> None:
-    """It lands in the next window, as its receipt says, and the closed window's movements stay as they were."""
+async def test_a_capture_after_the_close(town: Town, app: Litestar, database: asyncpg.Pool) -> None:
+    """It lands in the next window, as its receipt says; movements, lines and statements of the closed one stay."""
     ada = await town.person()
     await town.grocer.earned(ada, 100)
     redemption = await town.cafe.reserved(ada, 30)
     assert await close_window_early(town.scheme.programme_id, "Europe/Helsinki", NOW) == [1]
-    before = await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1 ORDER BY journal_id")
+    await work_the_night(app.state.runtime)
+    before = await of_window(1)
+    assert all(before[name] for name in ("movements", "line", "statement"))
     answer = await town.cafe.capture(redemption)
+    await work_the_night(app.state.runtime)
     assert (answer.status_code, answer.json()["receipt"]["window"]) == (201, "2")
-    assert await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1 ORDER BY journal_id") == before
+    assert await of_window(1) == before
 
 
 async def test_a_live_programmes_clock(town: Town, database: asyncpg.Pool) -> None:

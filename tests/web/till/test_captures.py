@@ -1,11 +1,14 @@
 """Captures and releases: a reserved redemption is burnt whole or given back, once, by the brand that reserved it."""
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
+from litestar import Litestar
 
 from koinon import ids
 from koinon.ledger.jobs import close_window_early
+from tests.web.nights import lines_of, of_window, statement, work_the_night
 from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import NOW, Town
 
@@ -168,23 +171,43 @@ async def test_only_who_reserved_may_end(town: Town, database: asyncpg.Pool) -> 
             assert_refused(await shop.release(name), 404, "unknown-redemption")
 
 
-async def test_a_capture_after_the_close(town: Town, database: asyncpg.Pool) -> None:
-    """It lands in the next window, and the receipt says which; the closed one does not grow."""
+async def test_a_capture_after_the_close(town: Town, app: Litestar, database: asyncpg.Pool) -> None:
+    """It lands in the next window, before and after the closed one's run; of that one no row changes any more."""
     ada = await town.person()
-    await town.grocer.earned(ada, 100)
-    redemption = await town.cafe.reserved(ada, 30)
-    closed = await close_window_early(town.scheme.programme_id, "Europe/Helsinki", NOW)
-    assert closed == [1]
-    before = await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1")
-    answer = await town.cafe.capture(redemption)
+    await town.grocer.earned(ada, 1000)
+    early, late = await town.cafe.reserved(ada, 200), await town.cafe.reserved(ada, 100)
+    assert await close_window_early(town.scheme.programme_id, "Europe/Helsinki", NOW) == [1]
+    movements = (await of_window(1))["movements"]
+    first = await town.cafe.capture(early)
+    assert (first.status_code, first.json()["receipt"]["window"]) == (201, "2")
+    await work_the_night(app.state.runtime)
 
-    assert (answer.status_code, answer.json()["receipt"]["window"]) == (201, "2")
-    assert await database.fetch("SELECT * FROM ledger.movement WHERE window_no = 1") == before
+    closed = await of_window(1)
+    assert closed["movements"] == movements
+    assert {name: len(rows) for name, rows in closed.items()} == {
+        "movements": 3, "seals": 3, "runs": 1, "run_event": 2, "line": 2, "net": 6, "statement": 2, "bundle": 2,
+        "bundle_part": 2, "approval": 0,
+    }  # fmt: skip
+    assert (await statement("cafe", 1))["points"] == {"issued": "0", "honoured": "0", "accepted": "0", "expired": "0"}
+
+    second = await town.cafe.capture(late)
+    assert (second.status_code, second.json()["receipt"]["window"]) == (201, "2")
+    assert await of_window(1) == closed
+    assert await close_window_early(town.scheme.programme_id, "Europe/Helsinki", NOW + timedelta(days=1)) == [2]
+    await work_the_night(app.state.runtime)
+
+    assert await of_window(1) == closed
+    assert (await statement("cafe", 2))["points"] == {"issued": "0", "honoured": "0", "accepted": "300", "expired": "0"}
+    assert lines_of(await statement("cafe", 2)) == [("reimbursement", "1", "300", "255")]
     assert [
         tuple(row)
-        for row in await database.fetch("SELECT credit_kind, window_no FROM ledger.movement ORDER BY journal_id")
+        for row in await database.fetch(
+            "SELECT credit_kind, amount, window_no FROM ledger.movement ORDER BY journal_id"
+        )
     ] == [
-        ("wallet", 1),
-        ("held", 1),
-        ("honoured", 2),
+        ("wallet", 1000, 1),
+        ("held", 200, 1),
+        ("held", 100, 1),
+        ("honoured", 200, 2),
+        ("honoured", 100, 2),
     ]

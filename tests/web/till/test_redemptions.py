@@ -255,6 +255,8 @@ async def test_fifty_redemptions_of_one_balance(town: Town) -> None:
     for answer in refused:
         assert_refused(answer, 422, "insufficient-balance", available=2, points=9)
     assert await ada.balance() == (2, 198)
+    wallet = (await ada.browser.get("/v1/me/wallet")).json()
+    assert (wallet["available"], wallet["held"]) == (2, 198)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
