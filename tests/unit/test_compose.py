@@ -1,6 +1,7 @@
 """The compose file and the image: they name only commands and settings that exist, and keep no secret."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,20 @@ OWN = {name: service for name, service in SERVICES.items() if service["image"] =
 SETTINGS = {f"KOINON_{field.upper()}" for field in Settings.__struct_fields__}
 
 
-def command_exists(words: list[str]) -> bool:
-    """Tell whether words, such as `keys operator`, lead to a command of `koinon` that takes nothing more."""
-    command: click.Command | None = cli
-    for word in words:
-        if not isinstance(command, click.Group):
-            return False
-        command = command.commands.get(word)
-    return command is not None and not isinstance(command, click.Group)
+def refusal(words: list[str]) -> str | None:
+    """Return why `koinon` would not take a command line as it stands, or None: it is read whole, and nothing runs."""
+    command: click.Command = cli
+    path, left = "koinon", list(words)
+    while isinstance(command, click.Group):
+        name = left.pop(0) if left else ""
+        if name not in command.commands:
+            return f"{path} has no command {name!r}"
+        command, path = command.commands[name], f"{path} {name}"
+    try:
+        command.make_context(path, left)
+    except click.UsageError as error:
+        return f"{path}: {error.format_message()}"
+    return None
 
 
 def test_services_are_those_of_the_design() -> None:
@@ -38,15 +45,44 @@ def test_services_are_those_of_the_design() -> None:
     assert set(OWN) == {"keys", "migrate", "serve", "worker"}
 
 
-def test_every_command_exists() -> None:
-    """What each service runs, what the image runs, and what the comments tell a reader to run is a command."""
-    told = re.findall(r"docker compose run --rm keys ([a-z ]+?)\s*#", COMPOSE_TEXT)
+def test_every_command_can_be_typed() -> None:
+    """What each service runs, what the image runs, and what the head tells a reader to run: with all that it needs."""
+    told = re.findall(r"^#   docker compose run --rm keys (.+?)(?:\s+#.*)?$", COMPOSE_TEXT, re.MULTILINE)
     default = re.findall(r'^CMD \["([a-z]+)"\]$', DOCKERFILE, re.MULTILINE)
-    named = [service["command"] for service in OWN.values()] + [words.split() for words in told + default]
+    named = [service["command"] for service in OWN.values()] + [shlex.split(words) for words in told + default]
 
     assert default == ["serve"]
-    assert told == ["keys operator"]
-    assert [words for words in named if not command_exists(words)] == []
+    assert told == ["keys operator --email anna@example.org --name Anna"]
+    assert {service["command"][0] for service in OWN.values()} == {"keys", "migrate", "serve", "worker"}
+    assert [refused for words in named if (refused := refusal(words))] == []
+
+
+def test_every_command_of_the_head_is_looked_at() -> None:
+    """Each line of the head that starts with `docker compose` is one that is known: `up`, or a command of ours."""
+    head = COMPOSE_TEXT.partition("\nname: koinon")[0]
+    assert [line[4:].split("#")[0].strip() for line in head.splitlines() if "docker compose" in line] == [
+        "docker compose up --build --wait",
+        "docker compose run --rm keys keys operator --email anna@example.org --name Anna",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("keys operator", "Missing option '--email'"),
+        ("keys operator --email a@b.example", "Missing option '--name'"),
+        ("keys operator --email a@b.example --name A --colour red", "No such option"),
+        ("keys operator --email a@b.example --name A more", "unexpected extra argument"),
+        ("keys", "koinon keys has no command ''"),
+        ("keys operators", "koinon keys has no command 'operators'"),
+        ("server", "koinon has no command 'server'"),
+        ("serve now", "unexpected extra argument"),
+        ("", "koinon has no command ''"),
+    ],
+)
+def test_an_incomplete_command_is_found(typed: str, why: str) -> None:
+    """A command that lacks what it needs, or is given what it does not take, would not pass above."""
+    assert why in (refusal(typed.split()) or "")
 
 
 def test_every_setting_exists() -> None:
