@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 
 from koinon.database import pool
+from koinon.ledger.jobs import close_due_windows
 from koinon.runtime import Runtime
 from tests.database.settlement.coalition import Coalition
 
@@ -20,7 +21,8 @@ RECORDED = {
 
 
 async def work_the_night(runtime: Runtime) -> None:
-    """Run log and settlement until every closed window has its published run."""
+    """Close what is due, and run log and settlement until every closed window has its published run."""
+    await close_due_windows(runtime)
     await Coalition(runtime).finish()
 
 
