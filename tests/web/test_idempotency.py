@@ -261,18 +261,19 @@ async def test_a_signed_write_by_its_webhook_id(town: Town, database: asyncpg.Po
     linked = await send("/v1/cards", body, webhook_id="w1")
     card, second = linked.json()["card"], await town.processor.linked(ada, "tok-3")
     ends, other_ends = f"/v1/cards/{card}/ends", f"/v1/cards/{second}/ends"
+    end, other_end = (msgspec.json.encode({"card": each}) for each in (card, second))
     async with unchanged(database):
-        assert_refused(await send(ends, b"", headers={"webhook-id": ""}), 401, "signature-invalid")
-    ended = await send(ends, b"", webhook_id="w2")
+        assert_refused(await send(ends, end, headers={"webhook-id": ""}), 401, "signature-invalid")
+    ended = await send(ends, end, webhook_id="w2")
 
     async with unchanged(database):
-        for first, path, again, webhook_id in ((linked, "/v1/cards", body, "w1"), (ended, ends, b"", "w2")):
+        for first, path, again, webhook_id in ((linked, "/v1/cards", body, "w1"), (ended, ends, end, "w2")):
             answer = await send(path, again, webhook_id=webhook_id)
             assert (first.status_code, answer.status_code, answer.json()) == (201, 201, first.json())
             assert "Idempotent-Replayed" not in first.headers
             assert answer.headers["Idempotent-Replayed"] == "true"
         for path, sent, webhook_id in (
-            ("/v1/cards", other, "w1"), (other_ends, b"", "w2"), (ends, b"{}", "w2"), (ends, b"", "w1"),
+            ("/v1/cards", other, "w1"), (other_ends, other_end, "w2"), (ends, end, "w1"), ("/v1/cards", body, "w2"),
         ):  # fmt: skip
             assert_refused(await send(path, sent, webhook_id=webhook_id), 409, "idempotency-key-reused")
 
