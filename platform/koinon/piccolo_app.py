@@ -4,6 +4,7 @@ from pathlib import Path
 
 from piccolo.conf.apps import AppConfig
 
+from koinon.identity.tables import Client, Source, Staff, StaffGrant
 from koinon.members.tables import Consent, ConsentText, ConsentWithdrawal, Contact, Member
 from koinon.parties.tables import AttestedLease, Contract, Partner, Programme
 from koinon.places.tables import NetworkIdentity, Place
@@ -23,5 +24,9 @@ APP_CONFIG = AppConfig(
         ConsentText,
         Consent,
         ConsentWithdrawal,
+        Staff,
+        StaffGrant,
+        Client,
+        Source,
     ],
 )

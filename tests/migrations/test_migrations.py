@@ -34,6 +34,8 @@ TYPES = {
     "UUID": {"uuid"},
     "BYTEA": {"bytea"},
     "JSONB": {"jsonb"},
+    "TEXT[]": {"ARRAY"},
+    "BYTEA[]": {"ARRAY"},
 }
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL: embedded or a server, its pool, its transactions, its named statements and its migrations."""
+"""One PostgreSQL: embedded or a server, its pool, its transactions, its named statements, mapping and migrations."""
 
 from koinon.database.engine import (
     APPLICATION_ROLE,
@@ -10,17 +10,22 @@ from koinon.database.engine import (
     pool,
     transaction,
 )
+from koinon.database.mapped import CLOCK, RecordedAt, add, on
 from koinon.database.statements import Statements, beside
 
 __all__ = [
     "APPLICATION_ROLE",
+    "CLOCK",
     "DB",
     "Connection",
     "DatabaseUrlInvalid",
+    "RecordedAt",
     "Statements",
+    "add",
     "apart",
     "beside",
     "connected",
+    "on",
     "pool",
     "transaction",
 ]

@@ -3,7 +3,7 @@
 from piccolo.columns import UUID, BigInt, Bytea, Text, Timestamptz
 from piccolo.table import Table
 
-from koinon.database.engine import DB
+from koinon.database import DB, RecordedAt
 
 
 class Member(Table, tablename="member", schema="members", db=DB):
@@ -18,7 +18,7 @@ class Member(Table, tablename="member", schema="members", db=DB):
     locale = Text(null=True, default=None)
     enrolled_by = BigInt(default=None)
     enrolled_at = Timestamptz(default=None)
-    recorded_at = Timestamptz()
+    recorded_at = RecordedAt()
 
 
 class Contact(Table, tablename="contact", schema="members", db=DB):
@@ -48,7 +48,7 @@ class Consent(Table, tablename="consent", schema="members", db=DB):
     locale = Text(default=None)
     channel = Text(null=True, default=None)
     given_at = Timestamptz(default=None)
-    recorded_at = Timestamptz()
+    recorded_at = RecordedAt()
 
 
 class ConsentWithdrawal(Table, tablename="consent_withdrawal", schema="members", db=DB):
@@ -57,4 +57,4 @@ class ConsentWithdrawal(Table, tablename="consent_withdrawal", schema="members",
     member_id = BigInt(primary_key=True, default=None)
     receipt_id = UUID(default=None)
     withdrawn_at = Timestamptz(default=None)
-    recorded_at = Timestamptz()
+    recorded_at = RecordedAt()

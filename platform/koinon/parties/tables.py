@@ -1,9 +1,9 @@
 """Programmes, partners and contracts as Piccolo sees them (configuration and back office; the schema is SQL)."""
 
-from piccolo.columns import BigInt, Boolean, Date, Integer, Text, Timestamptz
+from piccolo.columns import BigInt, Boolean, Date, ForeignKey, Integer, OnDelete, Text, Timestamptz
 from piccolo.table import Table
 
-from koinon.database.engine import DB
+from koinon.database import DB, RecordedAt
 
 
 class Programme(Table, tablename="programme", schema="parties", db=DB):
@@ -21,27 +21,27 @@ class Programme(Table, tablename="programme", schema="parties", db=DB):
     unit_id = BigInt(default=None)
     operator_id = BigInt(default=None)
     clock_at = Timestamptz(null=True, default=None)
-    created_at = Timestamptz()
+    created_at = RecordedAt()
 
 
 class Partner(Table, tablename="partner", schema="parties", db=DB):
     """A brand of a programme; the operator is one too."""
 
     partner_id = BigInt(primary_key=True, default=None)
-    programme_id = BigInt(default=None)
+    programme_id = ForeignKey(Programme, on_delete=OnDelete.restrict, null=False, default=None)
     code = Text(default=None)
     brand = Text(default=None)
     iban = Text(null=True, default=None)
     contact_email = Text(null=True, default=None)
-    operator = Boolean(default=False)
-    attested_points_per_day = BigInt(default=0)
-    created_at = Timestamptz()
+    operator = Boolean(default=None)
+    attested_points_per_day = BigInt(default=None)
+    created_at = RecordedAt()
 
 
 class Contract(Table, tablename="contract", schema="parties", db=DB):
     """One version of a partner's terms; rates are exact ratios in minor units per point."""
 
-    partner_id = BigInt(primary_key=True, default=None)
+    partner_id = ForeignKey(Partner, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
     version = Integer(default=None)
     currency = Text(default=None)
     price_num = BigInt(default=None)
@@ -53,12 +53,12 @@ class Contract(Table, tablename="contract", schema="parties", db=DB):
     honour_num = BigInt(default=None)
     honour_den = BigInt(default=None)
     effective_from = Timestamptz(default=None)
-    created_at = Timestamptz()
+    created_at = RecordedAt()
 
 
 class AttestedLease(Table, tablename="attested_lease", schema="parties", db=DB):
     """Headroom of a partner's staff-attested redemptions that processes have leased for a day."""
 
-    partner_id = BigInt(primary_key=True, default=None)
+    partner_id = ForeignKey(Partner, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
     business_date = Date(default=None)
     leased_points = BigInt(default=None)

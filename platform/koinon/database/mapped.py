@@ -1,0 +1,52 @@
+"""Piccolo's queries, on the connection that the caller has, and so in the caller's transaction."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from piccolo.columns import Column, Timestamptz
+from piccolo.custom_types import TableInstance
+from piccolo.querystring import QueryString
+
+from koinon.database.engine import DB, Connection, Joined
+
+Answer = TypeVar("Answer")
+
+CLOCK = QueryString("clock_timestamp()")
+"""The database's own clock, as the value of a column."""
+
+
+class RecordedAt(Timestamptz):
+    """When a row was written; the database says it, by its own clock."""
+
+    def __init__(self) -> None:
+        super().__init__(default=None)
+        # Piccolo writes every column; its default would be the clock of the machine that sends the query.
+        self.default = QueryString("DEFAULT")
+
+    @property
+    def column_type(self) -> str:
+        """Return the type in the database, which Piccolo takes from the class's name."""
+        return "TIMESTAMPTZ"
+
+
+async def on(connection: Connection, query: Awaitable[Answer]) -> Answer:
+    """Run one of Piccolo's queries on a connection.
+
+    Left to itself it joins the task's transaction or takes a connection of its own: then a caller who holds one waits
+    for a second, and a write stands whatever becomes of the caller's.
+    """
+    token = DB.current_transaction.set(Joined(connection))  # type: ignore[arg-type]  # all that Piccolo asks of it
+    try:
+        return await query
+    finally:
+        DB.current_transaction.reset(token)
+
+
+async def add(connection: Connection, row: TableInstance, *unique: Column) -> TableInstance | None:
+    """Write a row and return it as the database has it, or None when another row has these unique columns."""
+    table = type(row)
+    query = table.insert(row).returning(*table.all_columns())
+    if unique:
+        query = query.on_conflict(target=unique, action="DO NOTHING")
+    made = await on(connection, query)
+    return table(**made[0], _exists_in_db=True) if made else None
