@@ -80,6 +80,10 @@ KIND_SCOPES: Mapping[ClientKind, frozenset[str]] = {"operator": OPERATOR_SCOPES,
 """What a client of a kind may be granted at most."""
 
 
+SIGNATURE_ALGORITHMS = ("EdDSA", "Ed25519")
+"""What a client's key may call its algorithm: by RFC 8037, or by the newer name for this curve (RFC 9864)."""
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """A system that calls with a key of its own: an operator's (of one member of staff) or a partner's."""
 
@@ -123,12 +127,21 @@ def public_jwk(key: bytes) -> dict[str, str]:
 def checked_jwk(given: Mapping[str, Any]) -> dict[str, str]:
     """Return the members of a public Ed25519 JWK that make the key (RFC 8037); raises KeyUnusable.
 
-    A private key is refused: whoever sent it has to make a new one.
+    A private key is refused: whoever sent it has to make a new one. So is a key that says it is for something else than
+    checking EdDSA signatures (RFC 7517 §4): it was made for another system, or by a mistake that would show later.
     """
     if "d" in given:
         raise KeyUnusable("this is a private key, which nobody but its owner may know: make a new pair")
     if given.get("kty") != "OKP" or given.get("crv") != "Ed25519":
         raise KeyUnusable("the key must be an Ed25519 public key: kty OKP, crv Ed25519")
+    if given.get("alg", "EdDSA") not in SIGNATURE_ALGORITHMS:
+        raise KeyUnusable("alg, where it is given, must be EdDSA")
+    if given.get("use", "sig") != "sig":
+        raise KeyUnusable("use, where it is given, must be sig: the key checks signatures")
+    if given.get("key_ops", ["verify"]) != ["verify"]:
+        raise KeyUnusable("key_ops, where it is given, must be verify alone: the key checks signatures")
+    if not isinstance(given.get("kid", ""), str):
+        raise KeyUnusable("kid, where it is given, must be text")
     coordinate = given.get("x")
     try:
         raw = decode_base64url(coordinate) if isinstance(coordinate, str) else b""

@@ -35,7 +35,8 @@ def test_a_public_key_is_taken_as_it_is() -> None:
     """A JWK of an Ed25519 key gives the members that make the key, and nothing else that it carries."""
     raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
 
-    assert checked_jwk(public_jwk(raw) | {"kid": "mine", "use": "sig"}) == public_jwk(raw)
+    assert checked_jwk(public_jwk(raw) | {"kid": "mine", "use": "sig", "alg": "EdDSA"}) == public_jwk(raw)
+    assert checked_jwk({**public_jwk(raw), "key_ops": ["verify"], "alg": "Ed25519"}) == public_jwk(raw)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +51,21 @@ def test_a_public_key_is_taken_as_it_is() -> None:
         {"x": 7},
         {"x": None},
         {"x": "\u00e4" * 43},
+        {"alg": "RS256"},
+        {"alg": "ES256"},
+        {"alg": None},
+        {"alg": ["EdDSA"]},
+        {"use": "enc"},
+        {"use": None},
+        {"key_ops": ["sign"]},
+        {"key_ops": ["verify", "sign"]},
+        {"key_ops": "verify"},
+        {"kid": 7},
+        {"kid": None},
     ],
 )
 def test_unusable_keys_are_refused(change: dict[str, object]) -> None:
-    """A private key, another curve, and what is no key are refused, and the sentence repeats none of it."""
+    """A private key, another curve or purpose, and what is no key are refused, and the sentence repeats none of it."""
     with pytest.raises(KeyUnusable) as refusal:
         checked_jwk({**public_jwk(bytes(range(32))), **change})
 

@@ -82,6 +82,7 @@ async def test_only_a_public_ed25519_key_is_taken(callers: Callers, database: as
         ({"public_jwk": jwk | {"d": jwk["x"]}}, "/public_jwk", "key-unusable"),
         ({"public_jwk": jwk | {"kty": "EC"}}, "/public_jwk", "key-unusable"),
         ({"public_jwk": jwk | {"crv": "X25519"}}, "/public_jwk", "key-unusable"),
+        ({"public_jwk": jwk | {"alg": "RS256"}}, "/public_jwk", "key-unusable"),
         ({"public_jwk": jwk | {"x": jwk["x"][:-1]}}, "/public_jwk", "key-unusable"),
         ({"public_jwk": {}}, "/public_jwk", "key-unusable"),
         ({"public_jwk": "x"}, "/public_jwk", "invalid-field"),
