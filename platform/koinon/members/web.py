@@ -40,10 +40,14 @@ Asking = Request[Caller, Any, Any]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A member as a partner may see them: that they are one, and what they consented to for this partner."""
+    """A member as a partner may see them: that they are one, and a page of what they consented to for this partner.
+
+    `next` is the cursor of the page after it, or null on the last one.
+    """
 
     member: str
     consents: list[Consent]
+    next: str | None
 
 
 @post(
@@ -76,8 +80,16 @@ async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[b
     summary="Read a member",
     responses=reads(UnknownMember),
 )
-async def read_member(request: Asking, member: FromPath[str]) -> Member:
-    """Read that a member is one, and their consents for this partner; never their balance or other brands' business."""
+async def read_member(
+    request: Asking,
+    member: FromPath[str],
+    limit: FromQuery[PageLimit] = PAGE,
+    cursor: FromQuery[PageCursor] = None,
+) -> Member:
+    """Read that a member is one, and their consents for this partner, the newest first.
+
+    Never their balance, and never other brands' business.
+    """
     caller = request.user
     try:
         member_id = ids.private("mem", member)
@@ -88,8 +100,9 @@ async def read_member(request: Asking, member: FromPath[str]) -> Member:
             connection, caller.programme_id, [member_id]
         ):
             raise UnknownMember
-        given = await operations.consents(connection, member_id, caller.partner_id, None, PAGE)
-    return Member(member=member, consents=given.items)
+        after = record_of_cursor("con", cursor, member_id)
+        given = await operations.consents(connection, member_id, caller.partner_id, after, limit)
+    return Member(member=member, consents=given.items, next=given.next)
 
 
 @get(

@@ -6,7 +6,7 @@ import asyncpg
 
 from koinon import ids
 from tests.web.conftest import Callers
-from tests.web.scheme import assert_refused, open_scheme, unchanged
+from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
 CONSENTS: list[dict[str, Any]] = [
     {"purpose": purpose, "text": f"About {purpose}", "locale": "en"} for purpose in ("news", "profiling", "research")
@@ -36,6 +36,27 @@ async def test_a_consent_is_withdrawn_once(callers: Callers, database: asyncpg.P
     first = (await browser.get("/v1/me/consents", limit=2)).json()
     rest = (await browser.get("/v1/me/consents", limit=2, cursor=first["next"])).json()
     assert [item["withdrawn_at"] for item in first["items"] + rest["items"]] == [None, "2026-03-04T10:00:00Z", None]
+
+
+async def test_a_partner_reads_consents_a_page_at_a_time(callers: Callers) -> None:
+    """Pages have every consent for this partner once, the newest first, and none of another's."""
+    scheme = await open_scheme(callers)
+    shop, other = [await scheme.api_of(await scheme.partner(code)) for code in ("grocer", "fuel")]
+    member, _, _ = await scheme.member_of(shop, consents=CONSENTS)
+    await other.post("/v1/members", {"email": "ada@example.org", "consents": CONSENTS})
+    stranger, _, _ = await scheme.member_of(shop, email="bob@example.org", consents=CONSENTS)
+    foreign = (await shop.get(f"/v1/members/{stranger}", limit=1)).json()["next"]
+    path = f"/v1/members/{member}"
+
+    first = (await shop.get(path, limit=2)).json()
+    rest = (await shop.get(path, limit=2, cursor=first["next"])).json()
+
+    assert [item["purpose"] for item in first["consents"]] == ["research", "profiling"]
+    assert [item["purpose"] for item in rest["consents"]] == ["news"]
+    assert {item["partner"] for item in first["consents"] + rest["consents"]} == {"grocer"}
+    assert rest["next"] is None
+    for cursor in ("x", foreign):
+        assert_field(await shop.get(path, cursor=cursor), "/cursor")
 
 
 async def test_only_ones_own_consent(callers: Callers, database: asyncpg.Pool) -> None:

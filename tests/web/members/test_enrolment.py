@@ -295,6 +295,7 @@ async def test_a_partner_sees_little(callers: Callers, database: asyncpg.Pool) -
                 "withdrawn_at": "2026-03-02T09:00:00Z",
             }
         ],
+        "next": None,
     }
     for unknown in ("mem_0000000000001", "ada@example.org"):
         assert_refused(await first.get(f"/v1/members/{unknown}"), 404, "unknown-member")
