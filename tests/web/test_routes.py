@@ -121,6 +121,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "POST /v1/sign-in/sessions": EVERYBODY,
     "GET /v1/sign-in/sessions/current": ANYBODY,
     "DELETE /v1/sign-in/sessions/current": ANYBODY,
+    "GET /v1/sources": OPERATOR,
     "POST /v1/sources": OPERATOR,
     "POST /v1/sources/{source:str}/secrets": OPERATOR,
 }

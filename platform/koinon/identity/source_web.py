@@ -1,22 +1,32 @@
-"""Sources over HTTP: the operator registers a processor and changes its signing secret."""
+"""Sources over HTTP: the operator registers processors, lists them, and changes their signing secrets."""
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, Router, post
-from litestar.params import FromPath, JSONBody
+from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
-from koinon.database import Connection
+from koinon.database import Connection, pool
 from koinon.fields import Line
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
-from koinon.identity.sources import SourceKeyTaken, SourceNameTaken, Sources, UnknownSource
+from koinon.identity.sources import (
+    ListedSource,
+    SourceKeyTaken,
+    SourceNameTaken,
+    Sources,
+    UnknownSource,
+    sources,
+)
 from koinon.identity.webhook_signatures import decode_public_key, decode_secret, encode_secret
 from koinon.ids import private, public
 from koinon.parties.operations import UnknownProgramme, programme_row
 from koinon.problems import invalid_field
-from koinon.web.openapi import Keyed, writes
+from koinon.web.cursors import Page, PageCursor, PageLimit
+from koinon.web.openapi import Keyed, reads, writes
 from koinon.web.requests import Write, once, write_of
+
+PAGE = 50
 
 SecretText = Annotated[str, msgspec.Meta(max_length=128, description="`whsec_` and base64 of 24 to 64 bytes.")]
 PublicKeyText = Annotated[str, msgspec.Meta(max_length=64, description="`whpk_` and base64 of an Ed25519 key.")]
@@ -58,21 +68,40 @@ async def create_source(request: Request[Caller, Any, Any], data: JSONBody[NewSo
 
     A retry with the same key is answered with the same secret; nothing else ever shows it again.
     """
-    sources: Sources = request.app.state.sources
+    known: Sources = request.app.state.sources
     programme_id = _private("pro", data.programme, "/programme")
     public_key = _decoded(decode_public_key, data.public_key, "/public_key")
     given = _decoded(decode_secret, data.secret, "/secret")
     write = await write_of(request, data)
-    drawn = sources.secret_for(_purpose(write)) if given is None and public_key is None else None
+    drawn = known.secret_for(_purpose(write)) if given is None and public_key is None else None
 
     async def operation(connection: Connection) -> SourceAnswer:
         await programme_row(connection, programme_id)
-        source_id = await sources.create(
+        source_id = await known.create(
             connection, programme_id=programme_id, name=data.name, secret=given or drawn, public_key=public_key
         )
         return SourceAnswer(source=public("src", source_id))
 
     return _with_secret(await once(write, 201, operation), drawn)
+
+
+@get(
+    "/",
+    guards=[require("sources:write")],
+    operation_id="listSources",
+    summary="List processors",
+    responses=reads(),
+)
+async def list_sources(
+    programme: FromQuery[str | None] = None,
+    limit: FromQuery[PageLimit] = PAGE,
+    cursor: FromQuery[PageCursor] = None,
+) -> Page[ListedSource]:
+    """List processors, of one programme or of all: how they sign, and never with what."""
+    programme_id = None if programme is None else _private("pro", programme, "/programme")
+    after = 0 if cursor is None else _private("src", cursor, "/cursor")
+    async with pool().acquire() as connection:
+        return await sources(connection, programme_id, after, limit)
 
 
 @post(
@@ -87,18 +116,18 @@ async def change_secret(
     request: Request[Caller, Any, Any], source: FromPath[str], data: JSONBody[NewSecret]
 ) -> Response[bytes]:
     """Give a processor a new secret; the one before counts beside it as long as `keep_previous` says."""
-    sources: Sources = request.app.state.sources
+    known: Sources = request.app.state.sources
     try:
         source_id = private("src", source)
     except ValueError:
         raise UnknownSource from None
     given = _decoded(decode_secret, data.secret, "/secret")
     write = await write_of(request, data)
-    drawn = sources.secret_for(_purpose(write)) if given is None else None
+    drawn = known.secret_for(_purpose(write)) if given is None else None
     secret = given or drawn or b""
 
     async def operation(connection: Connection) -> SourceAnswer:
-        await sources.rotate(connection, source_id, secret, keep_previous=data.keep_previous)
+        await known.rotate(connection, source_id, secret, keep_previous=data.keep_previous)
         return SourceAnswer(source=source)
 
     return _with_secret(await once(write, 201, operation), drawn)
@@ -131,4 +160,4 @@ def _decoded(decode: Any, text: str | None, pointer: str) -> bytes | None:
         raise invalid_field(pointer, str(error)) from None
 
 
-router = Router("/v1/sources", route_handlers=[create_source, change_secret], tags=["sources"])
+router = Router("/v1/sources", route_handlers=[create_source, list_sources, change_secret], tags=["sources"])

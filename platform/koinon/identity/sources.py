@@ -4,6 +4,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -13,11 +14,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from koinon.clock import machine_now
-from koinon.database import Connection, beside, pool
+from koinon.database import Connection, beside, on, pool
+from koinon.identity import tables
 from koinon.identity.model import SOURCE_SCOPES, Caller
-from koinon.identity.webhook_signatures import VerifyingKeys, verify
+from koinon.identity.webhook_signatures import VerifyingKeys, encode_public_key, verify
 from koinon.ids import new_id, public
 from koinon.problems import Conflict, NotFound
+from koinon.web.cursors import Page, page_of
 
 SECONDS_KNOWN = 2.0
 KNOWN_MAXIMUM = 1_000
@@ -61,6 +64,17 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         return Caller(
             kind="source", name=public("src", self.source_id), scopes=SOURCE_SCOPES, programme_id=self.programme_id
         )
+
+
+class ListedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A processor as the operator sees it; `secrets` is how many count: two while it changes from one to the next."""
+
+    source: str
+    programme: str
+    name: str
+    secrets: int
+    public_key: str | None
+    created_at: datetime
 
 
 class Sources:
@@ -165,12 +179,32 @@ class SecretsUnreadable(Exception):
     """A source's secrets cannot be read: the keys' folder is not the one that they were sealed with."""
 
 
+async def sources(connection: Connection, programme_id: int | None, after: int, limit: int) -> Page[ListedSource]:
+    """Return a page of sources, of a programme or of all; the cursor is the last one's id."""
+    query = tables.Source.objects().where(tables.Source.source_id > after)
+    if programme_id is not None:
+        query = query.where(tables.Source.programme_id == programme_id)
+    rows = await on(connection, query.order_by(tables.Source.source_id).limit(limit + 1))
+    return page_of(rows, limit, _listed, lambda row: public("src", row.source_id))
+
+
 def verify_source(headers: Mapping[str, str], body: bytes, source: Source) -> str:
     """Return the webhook-id of a request that a source signed, by machine time.
 
     `body` is the raw bytes. Raises SignatureInvalid, TimestampStale.
     """
     return verify(headers, body, source.keys, machine_now().timestamp())
+
+
+def _listed(row: tables.Source) -> ListedSource:
+    return ListedSource(
+        source=public("src", row.source_id),
+        programme=public("pro", row.programme_id),
+        name=row.name,
+        secrets=len(row.secrets),
+        public_key=encode_public_key(row.public_key) if row.public_key else None,
+        created_at=row.created_at,
+    )
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

@@ -67,6 +67,11 @@ def decode_public_key(text: str) -> bytes:
     return key
 
 
+def encode_public_key(key: bytes) -> str:
+    """Return the `whpk_…` form of an Ed25519 public key."""
+    return PUBLIC_KEY_PREFIX + base64.b64encode(key).decode()
+
+
 def sign(secret: bytes, webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the three headers of a body signed with HMAC-SHA256; `timestamp` is in Unix seconds."""
     digest = hmac.digest(secret, _signed(webhook_id, str(timestamp), body), "sha256")

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Annotated, Generic, TypeVar
 
-import asyncpg
 import msgspec
 from litestar.params import QueryParameter
 
 Item = TypeVar("Item")
+Row = TypeVar("Row")
 
 PAGE_MAXIMUM = 200
 
@@ -26,10 +26,10 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
 
 
 def page_of(
-    rows: Iterable[asyncpg.Record],
+    rows: Iterable[Row],
     limit: int,
-    item: Callable[[asyncpg.Record], Item],
-    cursor: Callable[[asyncpg.Record], str],
+    item: Callable[[Row], Item],
+    cursor: Callable[[Row], str],
 ) -> Page[Item]:
     """Return a page of rows that were asked for with one more than `limit`, to see whether more follow."""
     found = list(rows)

@@ -15,7 +15,7 @@ from koinon.identity.sources import SECONDS_KNOWN, SecretsUnreadable, Source, So
 from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, encode_secret, sign, sign_with_key
 from koinon.ids import new_id, private, public
 from tests.web.conftest import Api, Callers, problem_of
-from tests.web.identity.conftest import Brand
+from tests.web.identity.conftest import Brand, new_brand
 from tests.web.scheme import unchanged
 
 BODY = b'{"messages": []}'
@@ -206,6 +206,51 @@ async def test_unknown_sources(operator: Api, app: Litestar) -> None:
         assert problem_of(await operator.post(f"/v1/sources/{source}/secrets", {})) == (404, "unknown-source")
     with pytest.raises(UnknownSource):
         await app.state["sources"].load(new_id())
+
+
+async def test_sources_come_a_page_at_a_time(operator: Api, brand: Brand) -> None:
+    """Pages of one programme, or of all, have every source once, and no secret in any form."""
+    other = await new_brand("other")
+    key = "whpk_" + base64.b64encode(bytes(32)).decode()
+    made = [await register(operator, brand, name="One", secret=OWN), await register(operator, brand, name="Two")]
+    made.append(await register(operator, brand, name="Three", public_key=key))
+    await operator.post(f"/v1/sources/{made[0]['source']}/secrets", {})
+    foreign = await register(operator, other)
+    programme = public("pro", brand.programme_id)
+
+    first = (await operator.get("/v1/sources", programme=programme, limit=2)).json()
+    rest = (await operator.get("/v1/sources", programme=programme, limit=2, cursor=first["next"])).json()
+    every = await operator.get("/v1/sources")
+
+    listed = {each["source"]: each for each in first["items"] + rest["items"]}
+    assert (len(first["items"]), len(rest["items"]), rest["next"]) == (2, 1, None)
+    assert listed[made[2]["source"]] == {
+        "source": made[2]["source"],
+        "programme": programme,
+        "name": "Three",
+        "secrets": 0,
+        "public_key": key,
+        "created_at": listed[made[2]["source"]]["created_at"],
+    }
+    assert [(listed[each["source"]]["secrets"], listed[each["source"]]["public_key"]) for each in made[:2]] == [
+        (2, None),
+        (1, None),
+    ]
+    assert {each["source"] for each in every.json()["items"]} == {*listed, foreign["source"]}
+    assert "whsec_" not in every.text
+    assert OWN.removeprefix("whsec_") not in every.text
+    for query in ({"cursor": "x"}, {"programme": "x"}):
+        assert problem_of(await operator.get("/v1/sources", **query)) == (400, "invalid-input")
+
+
+async def test_only_operators_list_sources(callers: Callers, brand: Brand) -> None:
+    """A brand's key, its owner and nobody at all see no processor."""
+    owner = await callers.staff(
+        "owner@brand.example", role="owner", partner_id=brand.partner_id, programme_id=brand.programme_id
+    )
+    for caller in (await callers.partner(brand.partner_id, brand.programme_id), owner):
+        assert problem_of(await caller.get("/v1/sources")) == (403, "scope-missing")
+    assert (await callers.client.get("/v1/sources")).status_code == 401
 
 
 async def test_only_operators_register_sources(callers: Callers, brand: Brand, database: asyncpg.Pool) -> None:
