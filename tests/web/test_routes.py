@@ -98,6 +98,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "POST /v1/places": OPERATOR,
     "GET /v1/places/{place:str}": OPERATOR,
     "POST /v1/places/{place:str}/identities": OPERATOR,
+    "POST /v1/places/{place:str}/identities/{identity:str}/ends": OPERATOR,
     "GET /v1/programmes": OPERATOR,
     "POST /v1/programmes": OPERATOR,
     "GET /v1/programmes/{programme:str}": OPERATOR,

@@ -80,6 +80,12 @@ async def of_a_till(town: Town, ada: Person, turn: str) -> list[Asked]:
     ]  # fmt: skip
 
 
+async def identity_ends(town: Town, shop: Shop) -> str:
+    """Return the path under which a network's name of a place ends."""
+    place = (await town.scheme.operator.get(f"/v1/places/{shop.place}")).json()
+    return f"/v1/places/{shop.place}/identities/{place['identities'][0]['identity']}/ends"
+
+
 async def of_an_operator(town: Town, turn: str) -> list[Asked]:
     """Return what the operator writes; `turn` makes what may be there only once."""
     operator, programme = town.scheme.operator, town.scheme.programme
@@ -101,6 +107,7 @@ async def of_an_operator(town: Town, turn: str) -> list[Asked]:
         Asked(operator, f"{partner}/staff", {"email": f"a{turn}@shop.example", "name": "A", "role": "owner"}),
         Asked(operator, "/v1/places", place),
         Asked(operator, f"/v1/places/{shop.place}/identities", identity | {"value": f"STORE {turn}"}),
+        Asked(operator, await identity_ends(town, shop), {"at": "2026-06-01T00:00:00Z"}),
         Asked(operator, "/v1/sources", {"programme": programme, "name": f"two{turn}"}),
         Asked(operator, f"/v1/sources/{source}/secrets", {"keep_previous": True}),
         Asked(operator, "/v1/settlement/runs", {"programme": elsewhere.scheme.programme}),

@@ -208,6 +208,12 @@ def registered_keys(identity: NetworkIdentity) -> tuple[str, ...]:
     return tuple(keys)
 
 
+def unpadded(key: str) -> str:
+    """Return the key that stands beside a registered one, of its value without left zeros."""
+    kind, *scope, value = key.split(":")
+    return ":".join((kind + _PADDED, *scope, value.lstrip("0")))
+
+
 def by_key(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     """Return candidates in the form in which `resolve` looks them up, to be made once for many purchases."""
     directory: dict[str, list[Candidate]] = {}

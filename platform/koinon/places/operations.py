@@ -8,11 +8,13 @@ import asyncpg
 import msgspec
 
 from koinon import ids
-from koinon.database import Connection, beside
+from koinon.clock import rfc3339
+from koinon.database import Connection, beside, on
 from koinon.fields import Instant, Line, within_calendar
 from koinon.parties.operations import partner_row, programme_row
 from koinon.parties.programmes import check_time_zone
-from koinon.places.model import NetworkIdentity, registered_keys
+from koinon.places import tables
+from koinon.places.model import NetworkIdentity, registered_keys, unpadded
 from koinon.problems import Conflict, NotFound, invalid_field
 from koinon.web.cursors import Page, page_of
 
@@ -35,11 +37,31 @@ class IdentityTaken(Conflict):
     title = "This network identity names a place already at some of that time"
 
 
+class UnknownIdentity(NotFound):
+    """No network identity of the place has this id."""
+
+    code = "unknown-identity"
+    title = "The place has no such network identity"
+
+
+class IdentityEnds(Conflict):
+    """An identity is told its end once."""
+
+    code = "identity-ends"
+    title = "This network identity has its end already"
+
+
 class NewIdentity(NetworkIdentity, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A network's name of a place from `valid_from` up to, and not including, `valid_until` (null: until told)."""
 
     valid_from: Instant
     valid_until: Instant | None = None
+
+
+class NewEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The moment from which a network's name is this place's no longer; it may be another's from then on."""
+
+    at: Instant
 
 
 class NewPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,8 +74,9 @@ class NewPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class PlaceIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that a card message's merchant is looked up by, and when it is this place's."""
+    """A key that a card message's merchant is looked up by, and when it is this place's (null: until told)."""
 
+    identity: str
     key: str
     valid_from: datetime
     valid_until: datetime | None
@@ -109,6 +132,38 @@ async def add_identity(connection: Connection, place_id: int, asked: NewIdentity
     return (await _with_identities(connection, [row]))[0]
 
 
+async def end_identity(connection: Connection, place_id: int, identity_id: int, asked: NewEnd) -> Place:
+    """End a name of a place at a moment, in the caller's transaction; another place may have the name from then on.
+
+    Raises UnknownPlace, UnknownIdentity, IdentityEnds, InvalidInput.
+    """
+    row = await _place_row(connection, place_id)
+    # The lock: whoever names a place by this key at the same moment sees its end, or waits for it.
+    await programme_row(connection, row["programme_id"], locked=True)
+    found = await on(
+        connection,
+        tables.NetworkIdentity.objects()
+        .where(tables.NetworkIdentity.place_id == place_id, tables.NetworkIdentity.identity_id == identity_id)
+        .first(),
+    )
+    if found is None or not _was_given(found.identity_key):
+        raise UnknownIdentity
+    if found.valid_until:
+        raise IdentityEnds(valid_until=rfc3339(found.valid_until))
+    if asked.at <= found.valid_from:
+        raise invalid_field("/at", "an identity ends after it begins")
+    if not within_calendar(asked.at):
+        raise invalid_field("/at", "between the years 2000 and 2199")
+    ended = [found.identity_id, *await _beside(connection, found)]
+    await on(
+        connection,
+        tables.NetworkIdentity.update({tables.NetworkIdentity.valid_until: asked.at}).where(
+            tables.NetworkIdentity.identity_id.is_in(ended)
+        ),
+    )
+    return (await _with_identities(connection, [row]))[0]
+
+
 async def place(connection: Connection, place_id: int) -> Place:
     """Return a place; raises UnknownPlace."""
     return (await _with_identities(connection, [await _place_row(connection, place_id)]))[0]
@@ -140,6 +195,21 @@ async def _name_place(connection: Connection, row: asyncpg.Record, named: Sequen
         [each.valid_from for each in named],
         [each.valid_until for each in named],
     )
+
+
+async def _beside(connection: Connection, found: tables.NetworkIdentity) -> list[int]:
+    """Return the row that stands beside an identity's own, so that it is found without its left zeros.
+
+    Two ids of a place that differ in these zeros alone have one each; they say the same, so any of them is right.
+    """
+    query = tables.NetworkIdentity.select(tables.NetworkIdentity.identity_id).where(
+        tables.NetworkIdentity.place_id == found.place_id,
+        tables.NetworkIdentity.identity_key == unpadded(found.identity_key),
+        tables.NetworkIdentity.valid_from == found.valid_from,
+        tables.NetworkIdentity.valid_until.is_null(),
+    )
+    rows = await on(connection, query.order_by(tables.NetworkIdentity.identity_id).limit(1))
+    return [row["identity_id"] for row in rows]
 
 
 def _check_free(named: Sequence[_Named], row: asyncpg.Record, known: Iterable[asyncpg.Record]) -> None:
@@ -189,11 +259,13 @@ async def _place_row(connection: Connection, place_id: int) -> asyncpg.Record:
 async def _with_identities(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Place]:
     identities: dict[int, list[PlaceIdentity]] = {row["place_id"]: [] for row in rows}
     for found in await connection.fetch(statements["identities"], list(identities)):
-        # What is stored beside a key to find it without its left zeros was not given by anybody.
-        if "~" not in found["identity_key"].partition(":")[0]:
+        if _was_given(found["identity_key"]):
             identities[found["place_id"]].append(
                 PlaceIdentity(
-                    key=found["identity_key"], valid_from=found["valid_from"], valid_until=found["valid_until"]
+                    identity=ids.public("nid", found["identity_id"]),
+                    key=found["identity_key"],
+                    valid_from=found["valid_from"],
+                    valid_until=found["valid_until"],
                 )
             )
     return [
@@ -207,6 +279,11 @@ async def _with_identities(connection: Connection, rows: Sequence[asyncpg.Record
         )
         for row in rows
     ]
+
+
+def _was_given(key: str) -> bool:
+    """Tell whether somebody gave the key: what is stored beside it to find it without its left zeros nobody did."""
+    return "~" not in key.partition(":")[0]
 
 
 def _public(row: asyncpg.Record) -> str:

@@ -21,5 +21,5 @@ SELECT * FROM places.place
 WHERE ($1::bigint IS NULL OR partner_id = $1) AND place_id > $2 ORDER BY place_id LIMIT $3;
 
 -- identities: the keys of places, by place, key and time
-SELECT place_id, identity_key, valid_from, valid_until FROM places.network_identity
+SELECT identity_id, place_id, identity_key, valid_from, valid_until FROM places.network_identity
 WHERE place_id = ANY ($1::bigint[]) ORDER BY place_id, identity_key, valid_from;

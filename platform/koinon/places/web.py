@@ -12,8 +12,17 @@ from koinon.identity.model import Caller
 from koinon.parties.operations import UnknownPartner
 from koinon.parties.programmes import UnknownTimeZone
 from koinon.places import operations
-from koinon.places.operations import IdentityTaken, NewIdentity, NewPlace, Place, UnknownPlace
-from koinon.problems import invalid_field
+from koinon.places.operations import (
+    IdentityEnds,
+    IdentityTaken,
+    NewEnd,
+    NewIdentity,
+    NewPlace,
+    Place,
+    UnknownIdentity,
+    UnknownPlace,
+)
+from koinon.problems import NotFound, invalid_field
 from koinon.web.cursors import Page, PageCursor, PageLimit
 from koinon.web.openapi import Keyed, reads, writes
 from koinon.web.requests import once, write_of
@@ -84,11 +93,31 @@ async def add_identity(request: Asking, place: FromPath[str], data: JSONBody[New
     )
 
 
-def _named(text: str) -> int:
+@post(
+    "/places/{place:str}/identities/{identity:str}/ends",
+    guards=[require("places:write")],
+    operation_id="endIdentity",
+    summary="End what a network calls a place",
+    operation_class=Keyed,
+    responses=writes(201, Place, UnknownPlace, UnknownIdentity, IdentityEnds),
+)
+async def end_identity(
+    request: Asking, place: FromPath[str], identity: FromPath[str], data: JSONBody[NewEnd]
+) -> Response[bytes]:
+    """Tell until when a network's name is this place's, once; from that moment on it may be another place's."""
+    place_id, identity_id = _named(place), _named(identity, "nid", UnknownIdentity)
+    return await once(
+        await write_of(request, data),
+        201,
+        lambda connection: operations.end_identity(connection, place_id, identity_id, data),
+    )
+
+
+def _named(text: str, prefix: str = "pla", problem: type[NotFound] = UnknownPlace) -> int:
     try:
-        return ids.private("pla", text)
+        return ids.private(prefix, text)
     except ValueError:
-        raise UnknownPlace from None
+        raise problem from None
 
 
 def _asked(prefix: str, text: str, pointer: str) -> int:
@@ -98,4 +127,6 @@ def _asked(prefix: str, text: str, pointer: str) -> int:
         raise invalid_field(pointer, str(error)) from None
 
 
-router = Router("/v1", route_handlers=[create_place, list_places, read_place, add_identity], tags=["places"])
+router = Router(
+    "/v1", route_handlers=[create_place, list_places, read_place, add_identity, end_identity], tags=["places"]
+)

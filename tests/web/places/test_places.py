@@ -51,7 +51,9 @@ async def test_a_place_has_its_names(callers: Callers, database: asyncpg.Pool) -
     answer = await scheme.operator.post("/v1/places", place_body(grocer, *identities))
 
     made = answer.json()
+    named = [identity.pop("identity") for identity in made["identities"]]
     assert answer.status_code == 201
+    assert len(set(named)) == 3
     assert made == {
         "place": made["place"],
         "partner": grocer,
@@ -64,7 +66,7 @@ async def test_a_place_has_its_names(callers: Callers, database: asyncpg.Pool) -
             {"key": "terminal:ACQ9:T01:123456", "valid_from": FROM, "valid_until": "2026-12-31T22:00:00Z"},
         ],
     }
-    assert (await scheme.operator.get(f"/v1/places/{made['place']}")).json() == made
+    assert (await scheme.operator.get(f"/v1/places/{made['place']}")).json() == answer.json()
     rows = await database.fetch("SELECT * FROM places.network_identity ORDER BY identity_key")
     assert [row["identity_key"] for row in rows] == [
         "descriptor-city:HELSINKI:GROCER KAMPPI",
@@ -118,6 +120,102 @@ async def test_a_name_is_one_places_at_a_time(callers: Callers, database: asyncp
     assert (await scheme.operator.post(f"/v1/places/{second}/identities", after)).status_code == 201
     before = merchant(valid_from="2019-01-01T00:00:00Z", valid_until=FROM)
     assert (await scheme.operator.post("/v1/places", place_body(fuel, before))).status_code == 201
+
+
+def identity_path(place: dict[str, Any], key: str) -> str:
+    """Return the path of a place's identity."""
+    return next(
+        f"/v1/places/{place['place']}/identities/{each['identity']}"
+        for each in place["identities"]
+        if each["key"] == key
+    )
+
+
+async def test_a_recycled_id_goes_to_another_place(callers: Callers, database: asyncpg.Pool) -> None:
+    """A name ends from a moment on, with what stands beside it; then it is another partner's, and never before."""
+    scheme = await open_scheme(callers)
+    grocer, fuel = await scheme.partner("grocer"), await scheme.partner("fuel")
+    place = (await scheme.operator.post("/v1/places", place_body(grocer, merchant("004711"), merchant("5")))).json()
+    path = f"{identity_path(place, 'merchant:visa:004711')}/ends"
+
+    ended = await scheme.operator.post(path, {"at": "2026-06-01T00:00:00+03:00"}, key="once")
+
+    assert ended.status_code == 201
+    assert [(each["key"], each["valid_until"]) for each in ended.json()["identities"]] == [
+        ("merchant:visa:004711", "2026-05-31T21:00:00Z"),
+        ("merchant:visa:5", None),
+    ]
+    rows = await database.fetch(
+        "SELECT identity_key FROM places.network_identity WHERE valid_until IS NOT NULL ORDER BY identity_key"
+    )
+    assert [row["identity_key"] for row in rows] == ["merchant:visa:004711", "merchant~:visa:4711"]
+    async with unchanged(database):
+        again = await scheme.operator.post(path, {"at": "2026-06-01T00:00:00+03:00"}, key="once")
+        assert (again.json(), again.headers["Idempotent-Replayed"]) == (ended.json(), "true")
+        other = await scheme.operator.post(path, {"at": "2026-07-01T00:00:00Z"}, key="once")
+        assert_refused(other, 409, "idempotency-key-reused")
+        early = merchant("004711", valid_from="2026-05-31T20:59:59Z")
+        assert_refused(await scheme.operator.post("/v1/places", place_body(fuel, early)), 409, "identity-taken")
+    later = merchant("4711", valid_from="2026-05-31T21:00:00Z")
+    assert (await scheme.operator.post("/v1/places", place_body(fuel, later))).status_code == 201
+
+
+async def test_an_end_is_told_once(callers: Callers, database: asyncpg.Pool) -> None:
+    """A second end, one before the beginning, and one of what is no identity of the place change nothing."""
+    scheme = await open_scheme(callers)
+    partner = await scheme.partner()
+    first = (await scheme.operator.post("/v1/places", place_body(partner, merchant()))).json()
+    planned = merchant("9", valid_until="2027-01-01T00:00:00Z")
+    second = (await scheme.operator.post("/v1/places", place_body(partner, planned))).json()
+    own, other = identity_path(first, "merchant:visa:4711"), identity_path(second, "merchant:visa:9")
+    beside = await database.fetchval(
+        "SELECT identity_id FROM places.network_identity WHERE identity_key = 'merchant~:visa:4711'"
+    )
+    at = {"at": "2026-06-01T00:00:00Z"}
+    shop = await scheme.api_of(partner)
+    async with unchanged(database):
+        planned_once = await scheme.operator.post(f"{other}/ends", at)
+        assert_refused(planned_once, 409, "identity-ends", valid_until="2027-01-01T00:00:00Z")
+        for wrong in (FROM, "2025-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "2026-06-01", None):
+            assert_field(await scheme.operator.post(f"{own}/ends", {"at": wrong}), "/at")
+        for identity in (other.rpartition("/")[2], ids.public("nid", beside), "nid_0000000000001", "x"):
+            answer = await scheme.operator.post(f"/v1/places/{first['place']}/identities/{identity}/ends", at)
+            assert_refused(answer, 404, "unknown-identity")
+        nowhere = await scheme.operator.post(f"/v1/places/pla_0000000000001/identities/{own[-17:]}/ends", at)
+        assert_refused(nowhere, 404, "unknown-place")
+        assert_refused(await shop.post(f"{own}/ends", at), 403, "scope-missing")
+    assert (await scheme.operator.post(f"{own}/ends", at)).status_code == 201
+    async with unchanged(database):
+        twice = await scheme.operator.post(f"{own}/ends", {"at": "2026-07-01T00:00:00Z"})
+        assert_refused(twice, 409, "identity-ends", valid_until="2026-06-01T00:00:00Z")
+
+
+async def test_ids_that_differ_in_left_zeros_end_alone(callers: Callers, database: asyncpg.Pool) -> None:
+    """Two ids of a place without whose zeros they are one: the one that goes on is found as before."""
+    scheme = await open_scheme(callers)
+    partner = await scheme.partner()
+    place = (await scheme.operator.post("/v1/places", place_body(partner, merchant("0099"), merchant("99")))).json()
+    ended = await scheme.operator.post(
+        f"{identity_path(place, 'merchant:visa:0099')}/ends", {"at": "2026-06-01T00:00:00Z"}
+    )
+    assert ended.status_code == 201
+    living = "SELECT identity_key FROM places.network_identity WHERE valid_until IS NULL ORDER BY identity_key"
+    assert [row["identity_key"] for row in await database.fetch(living)] == ["merchant:visa:99", "merchant~:visa:99"]
+
+
+async def test_one_of_many_ends_at_once_counts(callers: Callers, database: asyncpg.Pool) -> None:
+    """Of five that end a name at once at five moments one is taken, and the others are told which."""
+    scheme = await open_scheme(callers)
+    place = (await scheme.operator.post("/v1/places", place_body(await scheme.partner(), merchant()))).json()
+    path = f"{identity_path(place, 'merchant:visa:4711')}/ends"
+    answers = await asyncio.gather(
+        *(scheme.operator.post(path, {"at": f"2026-06-0{day}T00:00:00Z"}) for day in range(1, 6))
+    )
+
+    (taken,) = (answer.json() for answer in answers if answer.status_code == 201)
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert {each["valid_until"] for each in refused} == {taken["identities"][0]["valid_until"]}
+    assert len(refused) == 4
 
 
 async def test_a_descriptor_is_a_chains(callers: Callers, database: asyncpg.Pool) -> None:
