@@ -39,6 +39,7 @@ OPERATOR_SCOPES = frozenset(
         "keys:write",
         "places:write",
         "sources:write",
+        "staff:read",
         "settlement:approve",
         "settlement:operate",
         "settlement:read",
@@ -68,7 +69,7 @@ SOURCE_SCOPES = frozenset({"cards:write", "feeds:write"})
 
 ROLE_SCOPES: Mapping[Role, frozenset[str]] = {
     "operator": OPERATOR_SCOPES,
-    "owner": PARTNER_SCOPES | {"keys:write"},
+    "owner": PARTNER_SCOPES | {"keys:write", "staff:read"},
     "marketing": frozenset({"offers:read", "offers:write"}),
     "finance": frozenset({"settlement:read"}),
     "developer": frozenset({"keys:write", "offers:read"}),

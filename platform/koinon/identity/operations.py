@@ -4,10 +4,14 @@ from typing import Any
 
 import msgspec
 
-from koinon.database import Connection, beside
+from koinon.clock import rfc3339
+from koinon.database import CLOCK, Connection, beside, on
+from koinon.identity import tables
 from koinon.identity.model import KIND_SCOPES, Client, ClientKind, KeyUnusable, Role, checked_jwk
+from koinon.identity.sessions import end_staff_sessions
+from koinon.identity.tables import StaffGrant
 from koinon.ids import new_id
-from koinon.problems import InvalidInput, NotFound, field_error, invalid_field
+from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
 
 statements = beside(__file__)
 
@@ -17,6 +21,27 @@ class UnknownClient(NotFound):
 
     code = "unknown-client"
     title = "There is no such client that could be revoked"
+
+
+class UnknownGrant(NotFound):
+    """Nobody was given this role here."""
+
+    code = "unknown-grant"
+    title = "There is no such grant of a role"
+
+
+class GrantEnded(Conflict):
+    """A role is taken back once."""
+
+    code = "grant-ended"
+    title = "This role was taken back before"
+
+
+class LastOperator(Conflict):
+    """Without an operator nobody could make one over HTTP, release a settlement or bring anybody in."""
+
+    code = "last-operator"
+    title = "This is the last operator: make another one by `koinon keys operator` first"
 
 
 async def make_staff(connection: Connection, *, email: str, name: str) -> int:
@@ -33,20 +58,56 @@ async def staff_name(connection: Connection, staff_id: int) -> str | None:
 
 async def operator_by_email(connection: Connection, email: str) -> int | None:
     """Return the member of staff who has this address and the operator's role, or None."""
-    staff_id: int | None = await connection.fetchval(statements["operator_by_email"], email.strip().lower())
-    return staff_id
+    person = StaffGrant.staff_id.email == email.strip().lower()
+    living = (StaffGrant.role == "operator") & StaffGrant.ended_at.is_null()
+    grant = await on(connection, StaffGrant.objects().where(person & living).first())
+    return None if grant is None else grant.staff_id
 
 
-async def grant_role(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> None:
-    """Give a member of staff a role at a partner, or the operator's role; a second time changes nothing."""
-    await connection.execute(statements["grant_role"], new_id(), staff_id, partner_id, role)
+async def grant_role(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> int:
+    """Give a member of staff a role at a partner, or the operator's, and return the grant; given twice it is one."""
+    grant = StaffGrant(grant_id=new_id(), staff_id=staff_id, partner_id=partner_id, role=role)
+    # Without a target: Piccolo cannot name the one index that there is, which leaves grants that ended alone.
+    made = StaffGrant.insert(grant).on_conflict(action="DO NOTHING").returning(StaffGrant.grant_id)
+    known = StaffGrant.select(StaffGrant.grant_id).where(
+        StaffGrant.staff_id == staff_id, StaffGrant.partner_id == partner_id, StaffGrant.role == role
+    )
+    latest = known.order_by(StaffGrant.created_at, ascending=False).limit(1)
+    rows = await on(connection, made) or await on(connection, latest)
+    grant_id: int = rows[0]["grant_id"]
+    return grant_id
 
 
-async def end_grant(connection: Connection, *, staff_id: int, role: Role, partner_id: int | None = None) -> None:
-    """Take a role away: sessions lose it with their next request, and with the operator's role its clients end."""
-    await connection.execute(statements["end_grant"], staff_id, partner_id, role)
-    if role == "operator":
-        await connection.execute(statements["revoke_staff_clients"], staff_id)
+async def end_grant(connection: Connection, grant_id: int) -> StaffGrant:
+    """Take a role back in the caller's transaction: who had it is signed out wherever they had it.
+
+    With the operator's role its clients end, too. Raises UnknownGrant, GrantEnded, LastOperator.
+    """
+    own = StaffGrant.grant_id == grant_id
+    grant = await on(connection, StaffGrant.objects().where(own).first())
+    if grant is None:
+        raise UnknownGrant
+    if grant.role == "operator":
+        # The locks: of two operators who end each other at once, the second to come sees that they are the last.
+        living = StaffGrant.select(StaffGrant.grant_id).where(
+            StaffGrant.role == "operator", StaffGrant.ended_at.is_null()
+        )
+        operators = await on(connection, living.order_by(StaffGrant.grant_id).lock_rows("UPDATE"))
+        if [row["grant_id"] for row in operators] == [grant_id]:
+            raise LastOperator
+    ended = StaffGrant.update({StaffGrant.ended_at: CLOCK}).where(own, StaffGrant.ended_at.is_null())
+    taken = await on(connection, ended.returning(StaffGrant.ended_at))
+    now = await on(connection, StaffGrant.objects().where(own).first())
+    assert now is not None, "a grant is never deleted"  # noqa: S101  # it was found above
+    if not taken:
+        raise GrantEnded(ended_at=rfc3339(now.ended_at))
+    await end_staff_sessions(connection, grant.staff_id, grant.partner_id)
+    if grant.role == "operator":
+        own_clients = tables.Client.update({tables.Client.revoked_at: CLOCK}).where(
+            tables.Client.staff_id == grant.staff_id, tables.Client.revoked_at.is_null()
+        )
+        await on(connection, own_clients)
+    return now
 
 
 async def register_client(

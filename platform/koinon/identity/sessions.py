@@ -94,6 +94,11 @@ async def end_member_sessions(connection: Connection, member_id: int) -> None:
     await connection.execute(statements["end_member_sessions"], member_id)
 
 
+async def end_staff_sessions(connection: Connection, staff_id: int, partner_id: int | None) -> None:
+    """Sign a member of staff out of every browser in which they act for a partner, or without one as the operator."""
+    await connection.execute(statements["end_staff_sessions"], staff_id, partner_id)
+
+
 def session_hash(token: str) -> bytes:
     """Return what the database knows of a cookie's value; 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(token.encode()).digest()

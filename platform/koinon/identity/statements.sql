@@ -15,26 +15,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 -- revoke_client: end a client's access; nothing when there is no such client or it was revoked before
 UPDATE identity.client SET revoked_at = clock_timestamp() WHERE client_id = $1 AND revoked_at IS NULL RETURNING client_id;
 
--- revoke_staff_clients: end the access of all clients of a member of staff
-UPDATE identity.client SET revoked_at = clock_timestamp() WHERE staff_id = $1 AND revoked_at IS NULL;
-
 -- make_staff: know a person by their address; the name of one who is known stays
 INSERT INTO identity.staff (staff_id, email, name) VALUES ($1, $2, $3)
 ON CONFLICT (email) DO UPDATE SET name = identity.staff.name RETURNING staff_id;
 
 -- staff_name: what a member of staff is called
 SELECT name FROM identity.staff WHERE staff_id = $1;
-
--- operator_by_email: the member of staff with an address who has the operator's role now
-SELECT s.staff_id FROM identity.staff s JOIN identity.staff_grant g USING (staff_id)
-WHERE s.email = $1 AND g.role = 'operator' AND g.ended_at IS NULL;
-
--- grant_role: give a member of staff a role, once
-INSERT INTO identity.staff_grant (grant_id, staff_id, partner_id, role) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
-
--- end_grant: take a role away
-UPDATE identity.staff_grant SET ended_at = clock_timestamp()
-WHERE staff_id = $1 AND partner_id IS NOT DISTINCT FROM $2 AND role = $3 AND ended_at IS NULL;
 
 -- open_session: remember a browser that signed in
 INSERT INTO identity.session (session_hash, kind, programme_id, member_id, account_id, staff_id, partner_id,
@@ -59,6 +45,10 @@ UPDATE identity.session SET ended_at = $2 WHERE session_hash = $1 AND ended_at I
 
 -- end_member_sessions: sign a member out everywhere
 UPDATE identity.session SET ended_at = clock_timestamp() WHERE member_id = $1 AND ended_at IS NULL;
+
+-- end_staff_sessions: sign a member of staff out everywhere at a partner, or as the operator
+UPDATE identity.session SET ended_at = clock_timestamp()
+WHERE staff_id = $1 AND partner_id IS NOT DISTINCT FROM $2 AND ended_at IS NULL;
 
 -- source: a source with its sealed secrets, the newest first
 SELECT programme_id, name, secrets, public_key FROM identity.source WHERE source_id = $1;

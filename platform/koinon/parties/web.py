@@ -83,7 +83,7 @@ async def list_programmes(limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[
 async def read_programme(programme: FromPath[str]) -> Programme:
     """Read a programme and its time."""
     async with pool().acquire() as connection:
-        return await programmes.programme(connection, _named("pro", programme, UnknownProgramme))
+        return await programmes.programme(connection, named("pro", programme, UnknownProgramme))
 
 
 @post(
@@ -96,7 +96,7 @@ async def read_programme(programme: FromPath[str]) -> Programme:
 )
 async def move_clock(request: Asking, programme: FromPath[str], data: JSONBody[ClockMove]) -> Response[bytes]:
     """Set a sandbox programme's test clock, never back; a live programme refuses."""
-    programme_id = _named("pro", programme, UnknownProgramme)
+    programme_id = named("pro", programme, UnknownProgramme)
     return await once(
         await write_of(request, data), 201, lambda connection: programmes.move_clock(connection, programme_id, data)
     )
@@ -128,8 +128,8 @@ async def list_partners(
     cursor: FromQuery[PageCursor] = None,
 ) -> Page[Partner]:
     """List partners by code, of one programme or of all."""
-    programme_id = None if programme is None else _asked("pro", programme, "/programme")
-    after = None if cursor is None else _asked("par", cursor, "/cursor")
+    programme_id = None if programme is None else asked_id("pro", programme, "/programme")
+    after = None if cursor is None else asked_id("par", cursor, "/cursor")
     async with pool().acquire() as connection:
         return await partners.partners(connection, programme_id, after, limit)
 
@@ -144,7 +144,7 @@ async def list_partners(
 async def read_partner(partner: FromPath[str]) -> Partner:
     """Read a partner."""
     async with pool().acquire() as connection:
-        return await partners.partner(connection, _named("par", partner, UnknownPartner))
+        return await partners.partner(connection, named("par", partner, UnknownPartner))
 
 
 @post(
@@ -164,7 +164,7 @@ async def add_contract(request: Asking, partner: FromPath[str], data: JSONBody[N
     Refused when it begins in the past, and when any honoured point would cost more than its issuer pays in: P − F < H
     for any pair of versions in the programme, older ones too, because lots keep their version for life.
     """
-    partner_id = _named("par", partner, UnknownPartner)
+    partner_id = named("par", partner, UnknownPartner)
     return await once(
         await write_of(request, data), 201, lambda connection: contracts.add_contract(connection, partner_id, data)
     )
@@ -184,7 +184,7 @@ async def list_contracts(
     if cursor is not None and not re.fullmatch(r"[0-9]{1,9}", cursor):
         raise _bad_cursor()
     async with pool().acquire() as connection:
-        partner_id = _named("par", partner, UnknownPartner)
+        partner_id = named("par", partner, UnknownPartner)
         return await contracts.contracts(connection, partner_id, int(cursor or 0), limit)
 
 
@@ -198,7 +198,7 @@ async def list_contracts(
 )
 async def add_key(request: Asking, partner: FromPath[str], data: JSONBody[NewClient]) -> Response[bytes]:
     """Register an Ed25519 public key; the answer's `client` is what the system's assertions name."""
-    partner_id = _own_partner(request, partner)
+    partner_id = own_partner(request, partner)
     return await once(
         await write_of(request, data), 201, lambda connection: clients.add_client(connection, partner_id, data)
     )
@@ -215,9 +215,9 @@ async def list_keys(
     request: Asking, partner: FromPath[str], limit: FromQuery[PageLimit] = PAGE, cursor: FromQuery[PageCursor] = None
 ) -> Page[PartnerClient]:
     """List a partner's keys, revoked ones too."""
-    after = 0 if cursor is None else _asked("cli", cursor, "/cursor")
+    after = 0 if cursor is None else asked_id("cli", cursor, "/cursor")
     async with pool().acquire() as connection:
-        return await clients.clients(connection, _own_partner(request, partner), after, limit)
+        return await clients.clients(connection, own_partner(request, partner), after, limit)
 
 
 @delete(
@@ -231,13 +231,13 @@ async def list_keys(
 )
 async def revoke_key(request: Asking, partner: FromPath[str], client: FromPath[str]) -> Response[bytes]:
     """Revoke a key: it gets no new token, and its tokens end within a second."""
-    partner_id, client_id = _own_partner(request, partner), _named("cli", client, UnknownClient)
+    partner_id, client_id = own_partner(request, partner), named("cli", client, UnknownClient)
     return await once(
         await write_of(request, None), 200, lambda connection: clients.end_client(connection, partner_id, client_id)
     )
 
 
-def _named(prefix: str, text: str, problem: type[NotFound]) -> int:
+def named(prefix: str, text: str, problem: type[NotFound]) -> int:
     """Return the id that a path names; what is no id is nothing that exists."""
     try:
         return ids.private(prefix, text)
@@ -245,7 +245,7 @@ def _named(prefix: str, text: str, problem: type[NotFound]) -> int:
         raise problem from None
 
 
-def _asked(prefix: str, text: str, pointer: str) -> int:
+def asked_id(prefix: str, text: str, pointer: str) -> int:
     """Return the id that a query names; raises InvalidInput."""
     try:
         return ids.private(prefix, text)
@@ -253,9 +253,9 @@ def _asked(prefix: str, text: str, pointer: str) -> int:
         raise invalid_field(pointer, str(error)) from None
 
 
-def _own_partner(request: Asking, text: str) -> int:
+def own_partner(request: Asking, text: str) -> int:
     """Return the partner that a path names; to a partner's staff there is none but their own."""
-    partner_id = _named("par", text, UnknownPartner)
+    partner_id = named("par", text, UnknownPartner)
     if request.user.kind != "operator" and partner_id != request.user.partner_id:
         raise UnknownPartner
     return partner_id

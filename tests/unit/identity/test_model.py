@@ -74,19 +74,19 @@ def test_unusable_keys_are_refused(change: dict[str, object]) -> None:
 
 def test_roles_never_reach_beyond_their_side() -> None:
     """Brand's staff have no operator's scope but the shared readings, and the operator none of the brands' business."""
-    shared = {"settlement:read", "offers:read", "keys:write"}
+    shared = {"settlement:read", "offers:read", "keys:write", "staff:read"}
 
     for role, scopes in ROLE_SCOPES.items():
         if role != "operator":
             assert scopes & OPERATOR_SCOPES <= shared, role
-            assert scopes <= PARTNER_SCOPES | {"keys:write"}, role
+            assert scopes <= PARTNER_SCOPES | {"keys:write", "staff:read"}, role
     assert {"settlement:read", "offers:read"} == OPERATOR_SCOPES & PARTNER_SCOPES
     assert not (MEMBER_SCOPES | SOURCE_SCOPES) & (OPERATOR_SCOPES | PARTNER_SCOPES)
 
 
 def test_keys_cannot_make_keys_of_partners() -> None:
-    """A partner's key can be granted no right to make further keys."""
-    assert "keys:write" not in KIND_SCOPES["partner"]
+    """A partner's key can be granted no right to make further keys, nor to see who works for the brand."""
+    assert not {"keys:write", "staff:read"} & KIND_SCOPES["partner"]
 
 
 def test_roles_add_up() -> None:

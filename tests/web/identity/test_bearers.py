@@ -15,7 +15,7 @@ from litestar import Litestar
 from koinon.database import transaction
 from koinon.identity import access_tokens, keys, revocations
 from koinon.identity.access_tokens import AccessTokens
-from koinon.identity.operations import UnknownClient, end_grant, revoke_client
+from koinon.identity.operations import UnknownClient, end_grant, grant_role, revoke_client
 from koinon.ids import private
 from koinon.settings import Settings
 from tests.web.conftest import Api, Callers, problem_of
@@ -147,11 +147,13 @@ async def test_a_revoked_client_s_token_ends_within_a_second(
 
 
 async def test_who_is_no_operator_any_more_has_no_client(
-    operator: Api, app: Litestar, probe: str, monkeypatch: pytest.MonkeyPatch
+    operator: Api, callers: Callers, app: Litestar, probe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the operator's role its clients end, too."""
+    await callers.operator("other@koinon.example")
     async with transaction() as connection:
-        await end_grant(connection, staff_id=private("stf", operator.name), role="operator")
+        grant_id = await grant_role(connection, staff_id=private("stf", operator.name), role="operator")
+        await end_grant(connection, grant_id)
     monkeypatch.setattr(app.state["tokens"].revocations, "_asked_at", float("-inf"))
 
     assert problem_of(await operator.get(probe)) == (401, "token-invalid")

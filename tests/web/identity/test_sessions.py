@@ -11,7 +11,7 @@ import time_machine
 from koinon.clock import machine_now
 from koinon.database import transaction
 from koinon.identity.model import MEMBER_SCOPES, ROLE_SCOPES
-from koinon.identity.operations import end_grant
+from koinon.identity.operations import end_grant, grant_role
 from koinon.identity.sessions import end_member_sessions
 from koinon.ids import private, public
 from koinon.settings import Settings
@@ -97,7 +97,10 @@ async def test_a_role_that_ended_ends_at_once(callers: Callers, brand: Brand, pr
     assert (await staff.get(probe)).status_code == 200
 
     async with transaction() as connection:
-        await end_grant(connection, staff_id=private("stf", staff.name), role="owner", partner_id=brand.partner_id)
+        staff_id = private("stf", staff.name)
+        await end_grant(
+            connection, await grant_role(connection, staff_id=staff_id, role="owner", partner_id=brand.partner_id)
+        )
 
     assert problem_of(await staff.get(probe)) == (401, "not-authenticated")
 

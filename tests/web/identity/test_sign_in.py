@@ -307,7 +307,9 @@ async def test_who_lost_their_roles_gets_no_mail(
     await ask(client, **BEN)
     code = await last_code(database)
     async with transaction() as connection:
-        await end_grant(connection, staff_id=staff_id, role="owner", partner_id=brand.partner_id)
+        await end_grant(
+            connection, await grant_role(connection, staff_id=staff_id, role="owner", partner_id=brand.partner_id)
+        )
 
     assert problem_of(await sign_in(client, code, **BEN)) == (401, "sign-in-code-invalid")
     await ask(client, **BEN)
