@@ -110,8 +110,8 @@ async def ask_for_run(connection: Connection, programme_id: int, staff_id: int) 
     WindowNotBegun.
     """
     programme = await programme_row(connection, programme_id)
-    now = business_now(programme["clock_at"])
-    today = business_date(now, programme["time_zone"])
+    now = business_now(programme.clock_at)
+    today = business_date(now, programme.time_zone)
     flipped = await flip_window(programme_id, today + timedelta(days=1), now)
     if flipped is None:
         raise WindowNotBegun(today=today.isoformat())

@@ -6,7 +6,7 @@ from piccolo.conf.apps import AppConfig
 
 from koinon.identity.tables import Client, Source, Staff, StaffGrant
 from koinon.members.tables import Consent, ConsentText, ConsentWithdrawal, Contact, Member
-from koinon.parties.tables import AttestedLease, Contract, Partner, Programme
+from koinon.parties.tables import Contract, Partner, Programme
 from koinon.places.tables import NetworkIdentity, Place
 
 APP_CONFIG = AppConfig(
@@ -16,7 +16,6 @@ APP_CONFIG = AppConfig(
         Programme,
         Partner,
         Contract,
-        AttestedLease,
         Place,
         NetworkIdentity,
         Member,

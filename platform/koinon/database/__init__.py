@@ -10,7 +10,7 @@ from koinon.database.engine import (
     pool,
     transaction,
 )
-from koinon.database.mapped import CLOCK, RecordedAt, add, on
+from koinon.database.mapped import CLOCK, RecordedAt, add, add_unless, on
 from koinon.database.statements import Statements, beside
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RecordedAt",
     "Statements",
     "add",
+    "add_unless",
     "apart",
     "beside",
     "connected",

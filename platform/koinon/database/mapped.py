@@ -42,11 +42,15 @@ async def on(connection: Connection, query: Awaitable[Answer]) -> Answer:
         DB.current_transaction.reset(token)
 
 
-async def add(connection: Connection, row: TableInstance, *unique: Column) -> TableInstance | None:
-    """Write a row and return it as the database has it, or None when another row has these unique columns."""
-    table = type(row)
-    query = table.insert(row).returning(*table.all_columns())
-    if unique:
-        query = query.on_conflict(target=unique, action="DO NOTHING")
-    made = await on(connection, query)
-    return table(**made[0], _exists_in_db=True) if made else None
+async def add(connection: Connection, row: TableInstance) -> TableInstance:
+    """Write a row, and return it as the database has it."""
+    query = type(row).insert(row).returning(*type(row).all_columns())
+    (made,) = await on(connection, query)
+    return type(row)(**made, _exists_in_db=True)
+
+
+async def add_unless(connection: Connection, row: TableInstance, *taken: Column) -> TableInstance | None:
+    """Write a row unless another has the same in these unique columns; return it as the database has it, or None."""
+    query = type(row).insert(row).on_conflict(target=taken, action="DO NOTHING")
+    made = await on(connection, query.returning(*type(row).all_columns()))
+    return type(row)(**made[0], _exists_in_db=True) if made else None

@@ -14,7 +14,7 @@ from koinon.database import Connection
 from koinon.ledger.operations import statements as ledger_statements
 from koinon.members.model import Holding, Pending, Wallet, wallet_of
 from koinon.members.pending import PendingSource
-from koinon.parties.operations import programme_row
+from koinon.parties.operations import programme_facts
 from koinon.parties.programmes import UNIT
 from koinon.web.cursors import Page, page_of
 
@@ -47,7 +47,7 @@ async def read_wallet(
     member_id: int,
 ) -> Wallet:
     """Return a member's wallet, as of the programme's time."""
-    programme = await programme_row(connection, programme_id)
+    programme = await programme_facts(connection, programme_id)
     rows = await connection.fetch(ledger_statements["pooled"], account_id, programme["unit_id"])
     pending: list[Pending] = []
     for source in sources:

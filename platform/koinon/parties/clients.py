@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-import asyncpg
 import msgspec
 
 from koinon import ids
-from koinon.database import Connection
+from koinon.database import Connection, on
 from koinon.fields import Line
 from koinon.identity.operations import UnknownClient, register_client, revoke_client
-from koinon.parties.operations import partner_row, statements
+from koinon.identity.tables import Client
+from koinon.parties.operations import partner_row
 from koinon.problems import Refused
 from koinon.web.cursors import Page, page_of
 
@@ -48,7 +48,7 @@ async def add_client(connection: Connection, partner_id: int, asked: NewClient) 
     Raises UnknownPartner, OperatorHasNoKeys, InvalidInput for an unusable key or a scope no partner can have.
     """
     partner = await partner_row(connection, partner_id)
-    if partner["operator"]:
+    if partner.operator:
         raise OperatorHasNoKeys
     made = await register_client(
         connection,
@@ -57,31 +57,39 @@ async def add_client(connection: Connection, partner_id: int, asked: NewClient) 
         public_jwk=asked.public_jwk,
         scopes=None if asked.scopes is None else frozenset(asked.scopes),
         partner_id=partner_id,
-        programme_id=partner["programme_id"],
+        programme_id=partner.programme_id,
     )
-    return _client(await connection.fetchrow(statements["partner_client"], made.client_id, partner_id))
+    return await _own_client(connection, partner_id, made.client_id)
 
 
 async def end_client(connection: Connection, partner_id: int, client_id: int) -> PartnerClient:
     """Revoke a partner's key in the caller's transaction; raises UnknownClient."""
-    if await connection.fetchrow(statements["partner_client"], client_id, partner_id) is None:
-        raise UnknownClient
+    await _own_client(connection, partner_id, client_id)
     await revoke_client(connection, client_id)
-    return _client(await connection.fetchrow(statements["partner_client"], client_id, partner_id))
+    return await _own_client(connection, partner_id, client_id)
 
 
 async def clients(connection: Connection, partner_id: int, after: int, limit: int) -> Page[PartnerClient]:
     """Return a page of a partner's clients, revoked ones too; the cursor is the last's id. Raises UnknownPartner."""
     await partner_row(connection, partner_id)
-    rows = await connection.fetch(statements["partner_clients"], partner_id, after, limit + 1)
-    return page_of(rows, limit, _client, lambda row: ids.public("cli", row["client_id"]))
+    query = Client.objects().where(Client.partner_id == partner_id, Client.client_id > after)
+    rows = await on(connection, query.order_by(Client.client_id).limit(limit + 1))
+    return page_of(rows, limit, _client, lambda row: ids.public("cli", row.client_id))
 
 
-def _client(row: asyncpg.Record) -> PartnerClient:
+async def _own_client(connection: Connection, partner_id: int, client_id: int) -> PartnerClient:
+    query = Client.objects().where(Client.client_id == client_id, Client.partner_id == partner_id)
+    row = await on(connection, query.first())
+    if row is None:
+        raise UnknownClient
+    return _client(row)
+
+
+def _client(row: Client) -> PartnerClient:
     return PartnerClient(
-        client=ids.public("cli", row["client_id"]),
-        name=row["name"],
-        scopes=sorted(row["scopes"]),
-        created_at=row["created_at"],
-        revoked_at=row["revoked_at"],
+        client=ids.public("cli", row.client_id),
+        name=row.name,
+        scopes=sorted(row.scopes),
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
     )

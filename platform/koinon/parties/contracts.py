@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-import asyncpg
 import msgspec
 
 from koinon import ids
 from koinon.clock import business_now, rfc3339
-from koinon.database import Connection
+from koinon.database import Connection, add, on
 from koinon.fields import DecimalText, Instant, within_calendar
+from koinon.parties import tables
 from koinon.parties.model import (
     Contract,
     Terms,
@@ -19,7 +19,7 @@ from koinon.parties.model import (
     coverage_gap,
     parse_terms,
 )
-from koinon.parties.operations import partner_row, programme_contracts, programme_row, statements, terms_of
+from koinon.parties.operations import partner_row, programme_contracts, programme_row, terms_of
 from koinon.parties.programmes import check_currency
 from koinon.parties.rates import decimal_rate, exact_decimal
 from koinon.problems import Refused, invalid_field
@@ -91,17 +91,17 @@ async def add_contract(connection: Connection, partner_id: int, asked: NewContra
     check_currency("/currency", asked.currency)
     terms = _terms(asked)
     partner = await partner_row(connection, partner_id)
-    if partner["operator"]:
+    if partner.operator:
         raise OperatorHasNoContract
     # The lock: of two versions that are covered each by itself, the second to come sees the first.
-    programme = await programme_row(connection, partner["programme_id"], locked=True)
-    if asked.currency != programme["settlement_currency"]:
-        raise CurrencyMismatch(currency=asked.currency, programme_currency=programme["settlement_currency"])
-    standing = await programme_contracts(connection, partner["programme_id"])
-    own = [contract for contract in standing if contract.partner == partner["code"]]
-    now = business_now(programme["clock_at"])
+    programme = await programme_row(connection, partner.programme_id, locked=True)
+    if asked.currency != programme.settlement_currency:
+        raise CurrencyMismatch(currency=asked.currency, programme_currency=programme.settlement_currency)
+    standing = await programme_contracts(connection, partner.programme_id)
+    own = [contract for contract in standing if contract.partner == partner.code]
+    now = business_now(programme.clock_at)
     candidate = Contract(
-        partner=partner["code"],
+        partner=partner.code,
         version=len(own) + 1,
         currency=asked.currency,
         terms=terms,
@@ -111,20 +111,15 @@ async def add_contract(connection: Connection, partner_id: int, asked: NewContra
     if (gap := coverage_gap(candidate, standing)) is not None:
         facts: dict[str, Any] = gap.facts() | {"currency": asked.currency}
         raise GapNotCovered(**facts)
-    row = await connection.fetchrow(
-        statements["add_contract"], partner_id, candidate.version, candidate.currency,
-        terms.price.numerator, terms.price.denominator, terms.fee.numerator, terms.fee.denominator,
-        terms.issue_share.numerator, terms.issue_share.denominator, terms.honour.numerator, terms.honour.denominator,
-        candidate.effective_from,
-    )  # fmt: skip
-    return _version(row)
+    return _version(await add(connection, _row(partner_id, candidate)))
 
 
 async def contracts(connection: Connection, partner_id: int, after: int, limit: int) -> Page[ContractVersion]:
     """Return a page of a partner's contract versions; the cursor is the last version. Raises UnknownPartner."""
     await partner_row(connection, partner_id)
-    rows = await connection.fetch(statements["contracts"], partner_id, after, limit + 1)
-    return page_of(rows, limit, _version, lambda row: str(row["version"]))
+    query = tables.Contract.objects().where(tables.Contract.partner_id == partner_id, tables.Contract.version > after)
+    rows = await on(connection, query.order_by(tables.Contract.version).limit(limit + 1))
+    return page_of(rows, limit, _version, lambda row: str(row.version))
 
 
 def _terms(asked: NewContract) -> Terms:
@@ -168,14 +163,32 @@ def _check_effective(candidate: Contract, own: list[Contract], now: datetime) ->
         raise ContractInThePast(**facts) from None
 
 
-def _version(row: asyncpg.Record) -> ContractVersion:
+def _row(partner_id: int, candidate: Contract) -> tables.Contract:
+    terms = candidate.terms
+    return tables.Contract(
+        partner_id=partner_id,
+        version=candidate.version,
+        currency=candidate.currency,
+        price_num=terms.price.numerator,
+        price_den=terms.price.denominator,
+        fee_num=terms.fee.numerator,
+        fee_den=terms.fee.denominator,
+        issue_share_num=terms.issue_share.numerator,
+        issue_share_den=terms.issue_share.denominator,
+        honour_num=terms.honour.numerator,
+        honour_den=terms.honour.denominator,
+        effective_from=candidate.effective_from,
+    )
+
+
+def _version(row: tables.Contract) -> ContractVersion:
     return ContractVersion(
-        partner=ids.public("par", row["partner_id"]),
-        version=row["version"],
-        price=decimal_rate(row["price_num"], row["price_den"], row["currency"]),
-        fee=decimal_rate(row["fee_num"], row["fee_den"], row["currency"]),
-        issue_share=exact_decimal(terms_of(row).issue_share),
-        honour=decimal_rate(row["honour_num"], row["honour_den"], row["currency"]),
-        currency=row["currency"],
-        effective_from=row["effective_from"],
+        partner=ids.public("par", row.partner_id),
+        version=row.version,
+        price=decimal_rate(row.price_num, row.price_den, row.currency),
+        fee=decimal_rate(row.fee_num, row.fee_den, row.currency),
+        issue_share=exact_decimal(terms_of(row.to_dict()).issue_share),
+        honour=decimal_rate(row.honour_num, row.honour_den, row.currency),
+        currency=row.currency,
+        effective_from=row.effective_from,
     )

@@ -3,16 +3,17 @@
 Read anew for every call and kept nowhere, so that a moved clock or a new contract counts from its commit on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
 from koinon.clock import business_now, machine_now
-from koinon.database import Connection, beside
+from koinon.database import Connection, beside, on
+from koinon.parties import tables
 from koinon.parties.model import Contract, Terms
 from koinon.problems import NotFound, Refused
 
@@ -95,20 +96,29 @@ async def standings(connection: Connection, asked: Sequence[tuple[int, datetime 
 
 async def programme_now(connection: Connection, programme_id: int) -> datetime:
     """Return a programme's time; raises UnknownProgramme."""
-    return business_now((await programme_row(connection, programme_id))["clock_at"])
+    return business_now((await programme_facts(connection, programme_id))["clock_at"])
 
 
-async def programme_row(connection: Connection, programme_id: int, *, locked: bool = False) -> asyncpg.Record:
-    """Return a programme's row, locked against others who lock it when asked; raises UnknownProgramme."""
-    row = await connection.fetchrow(statements["programme_locked" if locked else "programme"], programme_id)
+async def programme_facts(connection: Connection, programme_id: int) -> asyncpg.Record:
+    """Return what wallets and activations ask of a programme; raises UnknownProgramme."""
+    row = await connection.fetchrow(statements["programme_facts"], programme_id)
     if row is None:
         raise UnknownProgramme
     return row
 
 
-async def partner_row(connection: Connection, partner_id: int) -> asyncpg.Record:
+async def programme_row(connection: Connection, programme_id: int, *, locked: bool = False) -> tables.Programme:
+    """Return a programme's row, locked against others who lock it when asked; raises UnknownProgramme."""
+    query = tables.Programme.objects().where(tables.Programme.programme_id == programme_id)
+    row = await on(connection, (query.lock_rows("NO KEY UPDATE") if locked else query).first())
+    if row is None:
+        raise UnknownProgramme
+    return row
+
+
+async def partner_row(connection: Connection, partner_id: int) -> tables.Partner:
     """Return a partner's row; raises UnknownPartner."""
-    row = await connection.fetchrow(statements["partner"], partner_id)
+    row = await on(connection, tables.Partner.objects().where(tables.Partner.partner_id == partner_id).first())
     if row is None:
         raise UnknownPartner
     return row
@@ -122,7 +132,10 @@ async def contract_at(connection: Connection, partner_id: int, at: datetime) -> 
 
 async def programme_contracts(connection: Connection, programme_id: int) -> list[Contract]:
     """Return every contract version of every partner of a programme, by partner's code and version."""
-    rows = await connection.fetch(statements["programme_contracts"], programme_id)
+    partner = tables.Contract.partner_id
+    query = tables.Contract.select(*tables.Contract.all_columns(), partner.code.as_alias("partner"))
+    query = query.where(partner.programme_id == programme_id).order_by(partner.code, tables.Contract.version)
+    rows = await on(connection, query)
     return [
         Contract(
             partner=row["partner"],
@@ -135,7 +148,7 @@ async def programme_contracts(connection: Connection, programme_id: int) -> list
     ]
 
 
-def terms_of(row: asyncpg.Record) -> Terms:
+def terms_of(row: Mapping[str, Any]) -> Terms:
     """Return the terms that a row's eight columns of rates hold."""
     return Terms(
         price=Fraction(row["price_num"], row["price_den"]),

@@ -3,17 +3,17 @@
 from datetime import datetime
 from typing import Annotated
 
-import asyncpg
 import msgspec
 import schwifty
 from schwifty.exceptions import SchwiftyException
 
 from koinon import ids
-from koinon.database import Connection
+from koinon.database import Connection, add_unless, on
 from koinon.fields import Code, Line
+from koinon.parties import tables
 from koinon.parties.contacts import ContactInvalid, email_address
 from koinon.parties.model import HOUSES
-from koinon.parties.operations import partner_row, programme_row, statements
+from koinon.parties.operations import partner_row, programme_row
 from koinon.problems import Conflict, InvalidInput, Refused, field_error, invalid_field
 from koinon.web.cursors import Page, page_of
 
@@ -83,10 +83,17 @@ async def create_partner(connection: Connection, asked: NewPartner) -> Partner:
     except ContactInvalid as error:
         raise invalid_field("/contact_email", str(error), "email-invalid") from None
     await programme_row(connection, programme_id)
-    row = await connection.fetchrow(
-        statements["add_partner"], ids.new_id(), programme_id, asked.code, asked.brand, iban, contact_email, False,
-        asked.attested_points_per_day,
-    )  # fmt: skip
+    joined = tables.Partner(
+        partner_id=ids.new_id(),
+        programme_id=programme_id,
+        code=asked.code,
+        brand=asked.brand,
+        iban=iban,
+        contact_email=contact_email,
+        operator=False,
+        attested_points_per_day=asked.attested_points_per_day,
+    )
+    row = await add_unless(connection, joined, tables.Partner.programme_id, tables.Partner.code)
     if row is None:
         raise PartnerCodeTaken(partner_code=asked.code)
     return _partner(row)
@@ -102,9 +109,14 @@ async def partners(connection: Connection, programme_id: int | None, after: int 
 
     Raises UnknownPartner for a cursor that is no partner.
     """
-    code = None if after is None else (await partner_row(connection, after))["code"]
-    rows = await connection.fetch(statements["partners"], programme_id, code, after, limit + 1)
-    return page_of(rows, limit, _partner, lambda row: ids.public("par", row["partner_id"]))
+    code, partner_id = tables.Partner.code, tables.Partner.partner_id
+    query = tables.Partner.objects().order_by(code, partner_id).limit(limit + 1)
+    if programme_id is not None:
+        query = query.where(tables.Partner.programme_id == programme_id)
+    if after is not None:
+        last = await partner_row(connection, after)
+        query = query.where((code > last.code) | ((code == last.code) & (partner_id > last.partner_id)))
+    return page_of(await on(connection, query), limit, _partner, lambda row: ids.public("par", row.partner_id))
 
 
 def _iban(text: str) -> str:
@@ -114,15 +126,15 @@ def _iban(text: str) -> str:
         raise IbanInvalid(errors=[field_error("/iban", IbanInvalid.title, IbanInvalid.code)]) from None
 
 
-def _partner(row: asyncpg.Record) -> Partner:
+def _partner(row: tables.Partner) -> Partner:
     return Partner(
-        partner=ids.public("par", row["partner_id"]),
-        programme=ids.public("pro", row["programme_id"]),
-        code=row["code"],
-        brand=row["brand"],
-        iban=row["iban"],
-        contact_email=row["contact_email"],
-        operator=row["operator"],
-        attested_points_per_day=row["attested_points_per_day"],
-        created_at=row["created_at"],
+        partner=ids.public("par", row.partner_id),
+        programme=ids.public("pro", row.programme_id),
+        code=row.code,
+        brand=row.brand,
+        iban=row.iban,
+        contact_email=row.contact_email,
+        operator=row.operator,
+        attested_points_per_day=row.attested_points_per_day,
+        created_at=row.created_at,
     )

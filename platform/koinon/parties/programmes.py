@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import Annotated
 
-import asyncpg
 import msgspec
 
 from koinon import ids
 from koinon.clock import business_date, business_now, known_zone, machine_now
-from koinon.database import Connection
+from koinon.database import Connection, add, add_unless, on
 from koinon.fields import Code, DecimalText, Instant, Line, within_calendar
 from koinon.ledger.operations import statements as ledger_statements
 from koinon.money import EXPONENTS, MoneyError, parse_rate
+from koinon.parties import tables
 from koinon.parties.model import MAXIMUM_PARTS, MAXIMUM_RATE
 from koinon.parties.operations import Mode, programme_row, statements
 from koinon.parties.rates import decimal_rate
@@ -122,17 +122,33 @@ async def create_programme(connection: Connection, asked: NewProgramme) -> Progr
             f"above zero, at most {MAXIMUM_RATE} minor units, at most six decimals of a minor unit",
         )
     programme_id, unit_id, operator_id = ids.new_id(), ids.new_id(), ids.new_id()
-    row = await connection.fetchrow(
-        statements["add_programme"], programme_id, asked.code, asked.name, asked.mode, asked.time_zone,
-        asked.settlement_currency, asked.expiry_months, face_value.numerator, face_value.denominator, unit_id,
-        operator_id, asked.clock_at,
-    )  # fmt: skip
+    opened = tables.Programme(
+        programme_id=programme_id,
+        code=asked.code,
+        name=asked.name,
+        mode=asked.mode,
+        time_zone=asked.time_zone,
+        settlement_currency=asked.settlement_currency,
+        expiry_months=asked.expiry_months,
+        face_value_num=face_value.numerator,
+        face_value_den=face_value.denominator,
+        unit_id=unit_id,
+        operator_id=operator_id,
+        clock_at=asked.clock_at,
+    )
+    row = await add_unless(connection, opened, tables.Programme.code)
     if row is None:
         raise ProgrammeCodeTaken(programme_code=asked.code)
     await connection.execute(statements["add_unit"], unit_id, programme_id, UNIT)
-    await connection.execute(
-        statements["add_partner"], operator_id, programme_id, OPERATOR, asked.name, None, None, True, 0
+    own = tables.Partner(
+        partner_id=operator_id,
+        programme_id=programme_id,
+        code=OPERATOR,
+        brand=asked.name,
+        operator=True,
+        attested_points_per_day=0,
     )
+    await add(connection, own)
     now = business_now(asked.clock_at)
     today = business_date(now, asked.time_zone)
     await connection.execute(ledger_statements["first_window"], programme_id, today, now)
@@ -145,13 +161,15 @@ async def move_clock(connection: Connection, programme_id: int, move: ClockMove)
     Raises UnknownProgramme, ProgrammeIsLive, ClockMovesForward, InvalidInput.
     """
     row = await programme_row(connection, programme_id, locked=True)
-    if row["mode"] == "live":
+    if row.mode == "live":
         raise ProgrammeIsLive
-    now = business_now(row["clock_at"])
+    now = business_now(row.clock_at)
     if move.at < now:
         raise ClockMovesForward(now=now.isoformat(), at=move.at.isoformat())
     _check_clock("/at", move.at)
-    return _programme(await connection.fetchrow(statements["move_clock"], programme_id, move.at))
+    moved = tables.Programme.update({tables.Programme.clock_at: move.at})
+    await on(connection, moved.where(tables.Programme.programme_id == programme_id))
+    return await programme(connection, programme_id)
 
 
 async def programme(connection: Connection, programme_id: int) -> Programme:
@@ -161,8 +179,9 @@ async def programme(connection: Connection, programme_id: int) -> Programme:
 
 async def programmes(connection: Connection, after: str | None, limit: int) -> Page[Programme]:
     """Return a page of programmes by code; the cursor is the last one's code."""
-    rows = await connection.fetch(statements["programmes"], after, limit + 1)
-    return page_of(rows, limit, _programme, lambda row: str(row["code"]))
+    query = tables.Programme.objects().order_by(tables.Programme.code).limit(limit + 1)
+    rows = await on(connection, query if after is None else query.where(tables.Programme.code > after))
+    return page_of(rows, limit, _programme, lambda row: row.code)
 
 
 def check_currency(pointer: str, currency: str) -> None:
@@ -182,18 +201,18 @@ def _check_clock(pointer: str, instant: datetime) -> None:
         raise invalid_field(pointer, "a test clock stands between the years 2000 and 2199")
 
 
-def _programme(row: asyncpg.Record) -> Programme:
+def _programme(row: tables.Programme) -> Programme:
     return Programme(
-        programme=ids.public("pro", row["programme_id"]),
-        code=row["code"],
-        name=row["name"],
-        mode=row["mode"],
-        time_zone=row["time_zone"],
-        settlement_currency=row["settlement_currency"],
-        face_value_per_point=decimal_rate(row["face_value_num"], row["face_value_den"], row["settlement_currency"]),
-        expiry_months=row["expiry_months"],
+        programme=ids.public("pro", row.programme_id),
+        code=row.code,
+        name=row.name,
+        mode=msgspec.convert(row.mode, Mode),
+        time_zone=row.time_zone,
+        settlement_currency=row.settlement_currency,
+        face_value_per_point=decimal_rate(row.face_value_num, row.face_value_den, row.settlement_currency),
+        expiry_months=row.expiry_months,
         unit=UNIT,
-        operator=ids.public("par", row["operator_id"]),
-        clock_at=row["clock_at"],
-        now=row["clock_at"] or machine_now(),
+        operator=ids.public("par", row.operator_id),
+        clock_at=row.clock_at,
+        now=row.clock_at or machine_now(),
     )

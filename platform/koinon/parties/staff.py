@@ -67,7 +67,7 @@ async def add_staff(connection: Connection, partner_id: int, asked: NewStaff) ->
 
     Raises UnknownPartner, OperatorStaffElsewhere, InvalidInput.
     """
-    if (await partner_row(connection, partner_id))["operator"]:
+    if (await partner_row(connection, partner_id)).operator:
         raise OperatorStaffElsewhere
     try:
         address = email_address(asked.email)
@@ -132,4 +132,4 @@ async def staff(connection: Connection, partner_id: int, after: int, limit: int)
 
 async def _holder_id(connection: Connection, partner_id: int) -> int | None:
     """Return which partner's roles its staff have; those of the operator's own partner are the operator's, of none."""
-    return None if (await partner_row(connection, partner_id))["operator"] else partner_id
+    return None if (await partner_row(connection, partner_id)).operator else partner_id

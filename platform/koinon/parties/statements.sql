@@ -14,58 +14,9 @@ LEFT JOIN LATERAL (
 ) c ON true
 ORDER BY asked.place;
 
--- programme: one programme
-SELECT * FROM parties.programme WHERE programme_id = $1;
-
--- programme_locked: one programme, until the transaction ends no other writer's who locks it too
-SELECT * FROM parties.programme WHERE programme_id = $1 FOR NO KEY UPDATE;
-
--- programmes: programmes by code, after one
-SELECT * FROM parties.programme WHERE $1::text IS NULL OR code > $1 ORDER BY code LIMIT $2;
-
--- add_programme: a programme, unless its code is taken
-INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, expiry_months,
-    face_value_num, face_value_den, unit_id, operator_id, clock_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (code) DO NOTHING RETURNING *;
+-- programme_facts: what wallets and activations ask of a programme
+SELECT unit_id, clock_at, time_zone, settlement_currency, face_value_num, face_value_den
+FROM parties.programme WHERE programme_id = $1;
 
 -- add_unit: what a programme counts
 INSERT INTO ledger.unit (unit_id, programme_id, code) VALUES ($1, $2, $3);
-
--- move_clock: set a sandbox programme's test clock
-UPDATE parties.programme SET clock_at = $2 WHERE programme_id = $1 RETURNING *;
-
--- add_partner: a partner, unless its code is taken in the programme
-INSERT INTO parties.partner (partner_id, programme_id, code, brand, iban, contact_email, operator,
-    attested_points_per_day)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (programme_id, code) DO NOTHING RETURNING *;
-
--- partner: one partner
-SELECT * FROM parties.partner WHERE partner_id = $1;
-
--- partners: partners of a programme, or of all, by code and id, after one
-SELECT pa.* FROM parties.partner pa
-WHERE ($1::bigint IS NULL OR pa.programme_id = $1)
-    AND ($2::text IS NULL OR (pa.code, pa.partner_id) > ($2, $3::bigint))
-ORDER BY pa.code, pa.partner_id LIMIT $4;
-
--- add_contract: one more version of a partner's terms
-INSERT INTO parties.contract (partner_id, version, currency, price_num, price_den, fee_num, fee_den,
-    issue_share_num, issue_share_den, honour_num, honour_den, effective_from)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-RETURNING *;
-
--- contracts: a partner's contract versions, after one
-SELECT * FROM parties.contract WHERE partner_id = $1 AND version > $2 ORDER BY version LIMIT $3;
-
--- programme_contracts: every contract version of every partner of a programme
-SELECT pa.code AS partner, c.* FROM parties.contract c JOIN parties.partner pa USING (partner_id)
-WHERE pa.programme_id = $1 ORDER BY pa.code, c.version;
-
--- partner_client: a partner's client, when it is this partner's
-SELECT client_id, name, scopes, created_at, revoked_at FROM identity.client WHERE client_id = $1 AND partner_id = $2;
-
--- partner_clients: a partner's clients, after one
-SELECT client_id, name, scopes, created_at, revoked_at FROM identity.client
-WHERE partner_id = $1 AND client_id > $2 ORDER BY client_id LIMIT $3;

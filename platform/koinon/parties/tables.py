@@ -1,6 +1,6 @@
 """Programmes, partners and contracts as Piccolo sees them (configuration and back office; the schema is SQL)."""
 
-from piccolo.columns import BigInt, Boolean, Date, ForeignKey, Integer, OnDelete, Text, Timestamptz
+from piccolo.columns import BigInt, Boolean, ForeignKey, Integer, OnDelete, Text, Timestamptz
 from piccolo.table import Table
 
 from koinon.database import DB, RecordedAt
@@ -39,7 +39,7 @@ class Partner(Table, tablename="partner", schema="parties", db=DB):
 
 
 class Contract(Table, tablename="contract", schema="parties", db=DB):
-    """One version of a partner's terms; rates are exact ratios in minor units per point."""
+    """One version of a partner's terms, in minor units per point; its key in the database is (partner_id, version)."""
 
     partner_id = ForeignKey(Partner, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
     version = Integer(default=None)
@@ -54,11 +54,3 @@ class Contract(Table, tablename="contract", schema="parties", db=DB):
     honour_den = BigInt(default=None)
     effective_from = Timestamptz(default=None)
     created_at = RecordedAt()
-
-
-class AttestedLease(Table, tablename="attested_lease", schema="parties", db=DB):
-    """Headroom of a partner's staff-attested redemptions that processes have leased for a day."""
-
-    partner_id = ForeignKey(Partner, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
-    business_date = Date(default=None)
-    leased_points = BigInt(default=None)

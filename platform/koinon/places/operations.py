@@ -118,7 +118,7 @@ async def create_place(connection: Connection, asked: NewPlace) -> Place:
     named = _named(asked.identities, "/identities/{}")
     partner = await partner_row(connection, partner_id)
     row = await connection.fetchrow(
-        statements["add_place"], ids.new_id(), partner_id, partner["programme_id"], asked.name, asked.time_zone
+        statements["add_place"], ids.new_id(), partner_id, partner.programme_id, asked.name, asked.time_zone
     )
     await _name_place(connection, row, named)
     return (await _with_identities(connection, [row]))[0]
