@@ -1,24 +1,22 @@
 """Places and what the networks call them: added one at a time in a programme, and never two places under one name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-import asyncpg
 import msgspec
 
 from koinon import ids
 from koinon.clock import rfc3339
-from koinon.database import Connection, beside, on
+from koinon.database import Connection, add, on
 from koinon.fields import Instant, Line, within_calendar
 from koinon.parties.operations import partner_row, programme_row
 from koinon.parties.programmes import check_time_zone
-from koinon.places import tables
-from koinon.places.model import NetworkIdentity, registered_keys, unpadded
+from koinon.places import model, tables
+from koinon.places.model import registered_keys, unpadded
+from koinon.places.tables import NetworkIdentity
 from koinon.problems import Conflict, NotFound, invalid_field
 from koinon.web.cursors import Page, page_of
-
-statements = beside(__file__)
 
 IDENTITIES_MAXIMUM = 500
 
@@ -51,7 +49,7 @@ class IdentityEnds(Conflict):
     title = "This network identity has its end already"
 
 
-class NewIdentity(NetworkIdentity, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class NewIdentity(model.NetworkIdentity, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A network's name of a place from `valid_from` up to, and not including, `valid_until` (null: until told)."""
 
     valid_from: Instant
@@ -117,9 +115,14 @@ async def create_place(connection: Connection, asked: NewPlace) -> Place:
     check_time_zone("/time_zone", asked.time_zone)
     named = _named(asked.identities, "/identities/{}")
     partner = await partner_row(connection, partner_id)
-    row = await connection.fetchrow(
-        statements["add_place"], ids.new_id(), partner_id, partner.programme_id, asked.name, asked.time_zone
+    added = tables.Place(
+        place_id=ids.new_id(),
+        partner_id=partner_id,
+        programme_id=partner.programme_id,
+        name=asked.name,
+        time_zone=asked.time_zone,
     )
+    row = await add(connection, added)
     await _name_place(connection, row, named)
     return (await _with_identities(connection, [row]))[0]
 
@@ -139,13 +142,9 @@ async def end_identity(connection: Connection, place_id: int, identity_id: int, 
     """
     row = await _place_row(connection, place_id)
     # The lock: whoever names a place by this key at the same moment sees its end, or waits for it.
-    await programme_row(connection, row["programme_id"], locked=True)
-    found = await on(
-        connection,
-        tables.NetworkIdentity.objects()
-        .where(tables.NetworkIdentity.place_id == place_id, tables.NetworkIdentity.identity_id == identity_id)
-        .first(),
-    )
+    await programme_row(connection, row.programme_id, locked=True)
+    asked_for = (NetworkIdentity.place_id == place_id) & (NetworkIdentity.identity_id == identity_id)
+    found = await on(connection, NetworkIdentity.objects().where(asked_for).first())
     if found is None or not _was_given(found.identity_key):
         raise UnknownIdentity
     if found.valid_until:
@@ -154,13 +153,8 @@ async def end_identity(connection: Connection, place_id: int, identity_id: int, 
         raise invalid_field("/at", "an identity ends after it begins")
     if not within_calendar(asked.at):
         raise invalid_field("/at", "between the years 2000 and 2199")
-    ended = [found.identity_id, *await _beside(connection, found)]
-    await on(
-        connection,
-        tables.NetworkIdentity.update({tables.NetworkIdentity.valid_until: asked.at}).where(
-            tables.NetworkIdentity.identity_id.is_in(ended)
-        ),
-    )
+    ended = NetworkIdentity.identity_id.is_in([identity_id, *await _beside(connection, found)])
+    await on(connection, NetworkIdentity.update({NetworkIdentity.valid_until: asked.at}).where(ended))
     return (await _with_identities(connection, [row]))[0]
 
 
@@ -171,48 +165,60 @@ async def place(connection: Connection, place_id: int) -> Place:
 
 async def places(connection: Connection, partner_id: int | None, after: int, limit: int) -> Page[Place]:
     """Return a page of places, of a partner or of all; the cursor is the last one's id."""
-    rows = await connection.fetch(statements["places"], partner_id, after, limit + 1)
+    query = tables.Place.objects().where(tables.Place.place_id > after)
+    if partner_id is not None:
+        query = query.where(tables.Place.partner_id == partner_id)
+    rows = await on(connection, query.order_by(tables.Place.place_id).limit(limit + 1))
     found = {made.place: made for made in await _with_identities(connection, rows)}
     return page_of(rows, limit, lambda row: found[_public(row)], _public)
 
 
-async def _name_place(connection: Connection, row: asyncpg.Record, named: Sequence[_Named]) -> None:
+async def _name_place(connection: Connection, row: tables.Place, named: Sequence[_Named]) -> None:
     if not named:
         return
     # The lock: of two that name one key at once, the second to come sees the first.
-    await programme_row(connection, row["programme_id"], locked=True)
-    earliest = min(each.valid_from for each in named)
-    known = await connection.fetch(
-        statements["identities_known"], row["programme_id"], [each.key for each in named], earliest
+    await programme_row(connection, row.programme_id, locked=True)
+    known = NetworkIdentity.select(
+        NetworkIdentity.identity_key,
+        NetworkIdentity.valid_from,
+        NetworkIdentity.valid_until,
+        NetworkIdentity.place_id.partner_id.as_alias("partner_id"),
+    ).where(
+        NetworkIdentity.programme_id == row.programme_id,
+        NetworkIdentity.identity_key.is_in([each.key for each in named]),
+        NetworkIdentity.valid_until.is_null() | (NetworkIdentity.valid_until > min(each.valid_from for each in named)),
     )
-    _check_free(named, row, known)
-    await connection.execute(
-        statements["add_identities"],
-        row["programme_id"],
-        row["place_id"],
-        [ids.new_id() for _ in named],
-        [each.key for each in named],
-        [each.valid_from for each in named],
-        [each.valid_until for each in named],
-    )
+    _check_free(named, row, await on(connection, known))
+    identities = [
+        NetworkIdentity(
+            identity_id=ids.new_id(),
+            programme_id=row.programme_id,
+            place_id=row.place_id,
+            identity_key=each.key,
+            valid_from=each.valid_from,
+            valid_until=each.valid_until,
+        )
+        for each in named
+    ]
+    await on(connection, NetworkIdentity.insert(*identities))
 
 
-async def _beside(connection: Connection, found: tables.NetworkIdentity) -> list[int]:
+async def _beside(connection: Connection, found: NetworkIdentity) -> list[int]:
     """Return the row that stands beside an identity's own, so that it is found without its left zeros.
 
     Two ids of a place that differ in these zeros alone have one each; they say the same, so any of them is right.
     """
-    query = tables.NetworkIdentity.select(tables.NetworkIdentity.identity_id).where(
-        tables.NetworkIdentity.place_id == found.place_id,
-        tables.NetworkIdentity.identity_key == unpadded(found.identity_key),
-        tables.NetworkIdentity.valid_from == found.valid_from,
-        tables.NetworkIdentity.valid_until.is_null(),
+    query = NetworkIdentity.select(NetworkIdentity.identity_id).where(
+        NetworkIdentity.place_id == found.place_id,
+        NetworkIdentity.identity_key == unpadded(found.identity_key),
+        NetworkIdentity.valid_from == found.valid_from,
+        NetworkIdentity.valid_until.is_null(),
     )
-    rows = await on(connection, query.order_by(tables.NetworkIdentity.identity_id).limit(1))
+    rows = await on(connection, query.order_by(NetworkIdentity.identity_id).limit(1))
     return [row["identity_id"] for row in rows]
 
 
-def _check_free(named: Sequence[_Named], row: asyncpg.Record, known: Iterable[asyncpg.Record]) -> None:
+def _check_free(named: Sequence[_Named], row: tables.Place, known: Iterable[Mapping[str, Any]]) -> None:
     """Raise IdentityTaken unless every key is free for its span.
 
     A key that names one place alone has one place at a time. A descriptor, or an id without its left zeros, may be
@@ -220,7 +226,7 @@ def _check_free(named: Sequence[_Named], row: asyncpg.Record, known: Iterable[as
     """
     taken: dict[str, list[tuple[datetime, datetime | None, bool]]] = {}
     for other in known:
-        foreign = other["partner_id"] != row["partner_id"]
+        foreign = other["partner_id"] != row.partner_id
         taken.setdefault(other["identity_key"], []).append((other["valid_from"], other["valid_until"], foreign))
     for each in named:
         for valid_from, valid_until, foreign in taken.get(each.key, []):
@@ -249,33 +255,36 @@ def _named(asked: Sequence[NewIdentity], pointer: str) -> list[_Named]:
     return named
 
 
-async def _place_row(connection: Connection, place_id: int) -> asyncpg.Record:
-    row = await connection.fetchrow(statements["place"], place_id)
+async def _place_row(connection: Connection, place_id: int) -> tables.Place:
+    row = await on(connection, tables.Place.objects().where(tables.Place.place_id == place_id).first())
     if row is None:
         raise UnknownPlace
     return row
 
 
-async def _with_identities(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Place]:
-    identities: dict[int, list[PlaceIdentity]] = {row["place_id"]: [] for row in rows}
-    for found in await connection.fetch(statements["identities"], list(identities)):
-        if _was_given(found["identity_key"]):
-            identities[found["place_id"]].append(
+async def _with_identities(connection: Connection, rows: Sequence[tables.Place]) -> list[Place]:
+    if not rows:
+        return []
+    identities: dict[int, list[PlaceIdentity]] = {row.place_id: [] for row in rows}
+    query = NetworkIdentity.objects().where(NetworkIdentity.place_id.is_in(list(identities)))
+    for found in await on(connection, query.order_by(NetworkIdentity.identity_key, NetworkIdentity.valid_from)):
+        if _was_given(found.identity_key):
+            identities[found.place_id].append(
                 PlaceIdentity(
-                    identity=ids.public("nid", found["identity_id"]),
-                    key=found["identity_key"],
-                    valid_from=found["valid_from"],
-                    valid_until=found["valid_until"],
+                    identity=ids.public("nid", found.identity_id),
+                    key=found.identity_key,
+                    valid_from=found.valid_from,
+                    valid_until=found.valid_until,
                 )
             )
     return [
         Place(
             place=_public(row),
-            partner=ids.public("par", row["partner_id"]),
-            programme=ids.public("pro", row["programme_id"]),
-            name=row["name"],
-            time_zone=row["time_zone"],
-            identities=identities[row["place_id"]],
+            partner=ids.public("par", row.partner_id),
+            programme=ids.public("pro", row.programme_id),
+            name=row.name,
+            time_zone=row.time_zone,
+            identities=identities[row.place_id],
         )
         for row in rows
     ]
@@ -286,5 +295,5 @@ def _was_given(key: str) -> bool:
     return "~" not in key.partition(":")[0]
 
 
-def _public(row: asyncpg.Record) -> str:
-    return ids.public("pla", row["place_id"])
+def _public(row: tables.Place) -> str:
+    return ids.public("pla", row.place_id)

@@ -94,6 +94,15 @@ async def test_a_place_gets_another_name(callers: Callers, database: asyncpg.Poo
     ]
 
 
+async def test_a_place_gets_many_names_at_once(callers: Callers, database: asyncpg.Pool) -> None:
+    """As many as one request may bring are taken, each with what stands beside it."""
+    scheme = await open_scheme(callers)
+    place = await place_of(scheme, await scheme.partner(), *(merchant(str(number)) for number in range(1000, 1500)))
+
+    assert len((await scheme.operator.get(f"/v1/places/{place}")).json()["identities"]) == 500
+    assert await database.fetchval("SELECT count(*) FROM places.network_identity") == 1000
+
+
 async def test_a_name_is_one_places_at_a_time(callers: Callers, database: asyncpg.Pool) -> None:
     """Overlapping by a moment it is refused, at the same partner, at another, in one request; only the key is told."""
     scheme = await open_scheme(callers)
