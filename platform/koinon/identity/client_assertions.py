@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import jwt
 import msgspec
 
-from koinon.database import Connection, beside
+from koinon.database import Connection, beside, on
+from koinon.identity import tables
 from koinon.identity.model import Client
 from koinon.ids import private
 from koinon.problems import InvalidInput, NotAuthenticated
@@ -89,10 +90,11 @@ async def authenticate(connection: Connection, assertion: str, audiences: frozen
 
 async def load_client(connection: Connection, client_id: int) -> Client | None:
     """Return a client, revoked or not, or None."""
-    row = await connection.fetchrow(statements["client"], client_id)
+    row = await on(connection, tables.Client.objects().where(tables.Client.client_id == client_id).first())
     if row is None:
         return None
-    return msgspec.convert({**row, "public_jwk": msgspec.json.decode(row["public_jwk"])}, Client)
+    facts = {"public_jwk": msgspec.json.decode(row.public_jwk), "revoked": row.revoked_at is not None}
+    return msgspec.convert(row.to_dict() | facts, Client)
 
 
 async def _claimed(connection: Connection, assertion: str) -> Client:

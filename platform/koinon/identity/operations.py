@@ -5,15 +5,13 @@ from typing import Any
 import msgspec
 
 from koinon.clock import rfc3339
-from koinon.database import CLOCK, Connection, beside, on
+from koinon.database import CLOCK, Connection, add, on
 from koinon.identity import tables
 from koinon.identity.model import KIND_SCOPES, Client, ClientKind, KeyUnusable, Role, checked_jwk
 from koinon.identity.sessions import end_staff_sessions
-from koinon.identity.tables import StaffGrant
+from koinon.identity.tables import Staff, StaffGrant
 from koinon.ids import new_id
 from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
-
-statements = beside(__file__)
 
 
 class UnknownClient(NotFound):
@@ -46,14 +44,18 @@ class LastOperator(Conflict):
 
 async def make_staff(connection: Connection, *, email: str, name: str) -> int:
     """Return the id of the member of staff with this address (lower-cased), made when nobody has it."""
-    staff_id: int = await connection.fetchval(statements["make_staff"], new_id(), email.strip().lower(), name)
+    person = Staff(staff_id=new_id(), email=email.strip().lower(), name=name)
+    # Written over with itself, the name of somebody who is known stays, and their row is returned.
+    known = Staff.insert(person).on_conflict(Staff.email, "DO UPDATE", [(Staff.name, Staff.name)])
+    (row,) = await on(connection, known.returning(Staff.staff_id))
+    staff_id: int = row["staff_id"]
     return staff_id
 
 
 async def staff_name(connection: Connection, staff_id: int) -> str | None:
     """Return what a member of staff is called, or None for nobody."""
-    name: str | None = await connection.fetchval(statements["staff_name"], staff_id)
-    return name
+    person = await on(connection, Staff.objects().where(Staff.staff_id == staff_id).first())
+    return None if person is None else person.name
 
 
 async def operator_by_email(connection: Connection, email: str) -> int | None:
@@ -144,21 +146,23 @@ async def register_client(
         partner_id=partner_id,
         programme_id=programme_id,
     )
-    await connection.execute(
-        statements["register_client"],
-        client.client_id,
-        name,
-        kind,
-        staff_id,
-        partner_id,
-        programme_id,
-        msgspec.json.encode(jwk).decode(),
-        sorted(client.scopes),
+    row = tables.Client(
+        client_id=client.client_id,
+        name=name,
+        kind=kind,
+        staff_id=staff_id,
+        partner_id=partner_id,
+        programme_id=programme_id,
+        public_jwk=msgspec.json.encode(jwk).decode(),
+        scopes=sorted(client.scopes),
     )
+    await add(connection, row)
     return client
 
 
 async def revoke_client(connection: Connection, client_id: int) -> None:
     """End a client's access: no new token at once, and within a second no old one. Raises UnknownClient."""
-    if await connection.fetchval(statements["revoke_client"], client_id) is None:
+    living = (tables.Client.client_id == client_id) & tables.Client.revoked_at.is_null()
+    revoked = tables.Client.update({tables.Client.revoked_at: CLOCK}).where(living)
+    if not await on(connection, revoked.returning(tables.Client.client_id)):
         raise UnknownClient

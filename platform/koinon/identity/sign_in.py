@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from koinon.clock import machine_now
-from koinon.database import Connection, beside, transaction
+from koinon.database import Connection, beside, on, transaction
 from koinon.delivery.operations import queue_mail
 from koinon.identity.model import SessionKind
 from koinon.identity.sessions import csrf_token, open_session, session_hash
 from koinon.ids import private, public
 from koinon.parties.contacts import ContactInvalid, email_address
+from koinon.parties.tables import Programme
 from koinon.problems import Conflict, NotAuthenticated, Problem, invalid_field
 
 CODE_DIGITS = 6
@@ -84,10 +85,11 @@ async def address_of(
     kind = kind or ("staff" if programme is None else "member")
     if kind == "staff":
         return Address(kind=kind, email=form)
-    programme_id = await connection.fetchval(statements["programme"], programme, _entity(programme))
-    if programme_id is None:
+    named = (Programme.code == programme) | (Programme.programme_id == _entity(programme))
+    known = await on(connection, Programme.objects().where(named).first())
+    if known is None:
         raise invalid_field("/programme", "a member's programme is needed, by its id or its code", "unknown-programme")
-    return Address(kind=kind, email=form, programme_id=programme_id)
+    return Address(kind=kind, email=form, programme_id=known.programme_id)
 
 
 async def ask_code(secret: bytes, address: Address) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-import asyncpg
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from koinon.clock import machine_now
-from koinon.database import Connection, beside, on, pool
+from koinon.database import Connection, add_unless, beside, on, pool
 from koinon.identity import tables
 from koinon.identity.model import SOURCE_SCOPES, Caller
 from koinon.identity.webhook_signatures import VerifyingKeys, encode_public_key, verify
@@ -122,12 +121,15 @@ class Sources:
         """Make a source in the caller's transaction and return its id; raises SourceNameTaken, SourceKeyTaken."""
         source_id = new_id()
         await self._require_own(connection, source_id, secret, public_key)
-        sealed = [] if secret is None else [self._seal(source_id, secret)]
-        try:
-            async with connection.transaction():
-                await connection.execute(statements["create_source"], source_id, programme_id, name, sealed, public_key)
-        except asyncpg.UniqueViolationError:
-            raise SourceNameTaken from None
+        row = tables.Source(
+            source_id=source_id,
+            programme_id=programme_id,
+            name=name,
+            secrets=[] if secret is None else [self._seal(source_id, secret)],
+            public_key=public_key,
+        )
+        if await add_unless(connection, row, tables.Source.programme_id, tables.Source.name) is None:
+            raise SourceNameTaken
         return source_id
 
     async def rotate(self, connection: Connection, source_id: int, secret: bytes, *, keep_previous: bool) -> None:
@@ -152,14 +154,12 @@ class Sources:
         self, connection: Connection, source_id: int, secret: bytes | None, public_key: bytes | None
     ) -> None:
         # A signature does not say for whom it was made: under one key, what one source sent could be sent to another.
-        for row in await connection.fetch(statements["source_keys"]):
-            if row["source_id"] == source_id:
-                continue
+        for row in await on(connection, tables.Source.objects().where(tables.Source.source_id != source_id)):
             try:
-                secrets = [self._open(row["source_id"], sealed) for sealed in row["secrets"]]
+                secrets = [self._open(row.source_id, sealed) for sealed in row.secrets]
             except SecretsUnreadable:
                 continue  # it cannot sign either
-            if secret in secrets or (public_key is not None and row["public_key"] == public_key):
+            if secret in secrets or (public_key is not None and row.public_key == public_key):
                 raise SourceKeyTaken
 
     def _seal(self, source_id: int, secret: bytes) -> bytes:

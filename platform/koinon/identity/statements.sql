@@ -1,26 +1,8 @@
 -- revoked_clients: the clients revoked within a token's life of $1 seconds, and one minute for clocks that differ
 SELECT client_id FROM identity.client WHERE revoked_at > clock_timestamp() - make_interval(secs => $1 + 60);
 
--- client: a client by its id
-SELECT client_id, kind, name, public_jwk, scopes, staff_id, partner_id, programme_id, revoked_at IS NOT NULL AS revoked
-FROM identity.client WHERE client_id = $1;
-
 -- use_assertion: take a client's assertion, once; nothing when it was taken before
 INSERT INTO identity.assertion_used (client_id, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING jti;
-
--- register_client: make a client
-INSERT INTO identity.client (client_id, name, kind, staff_id, partner_id, programme_id, public_jwk, scopes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
-
--- revoke_client: end a client's access; nothing when there is no such client or it was revoked before
-UPDATE identity.client SET revoked_at = clock_timestamp() WHERE client_id = $1 AND revoked_at IS NULL RETURNING client_id;
-
--- make_staff: know a person by their address; the name of one who is known stays
-INSERT INTO identity.staff (staff_id, email, name) VALUES ($1, $2, $3)
-ON CONFLICT (email) DO UPDATE SET name = identity.staff.name RETURNING staff_id;
-
--- staff_name: what a member of staff is called
-SELECT name FROM identity.staff WHERE staff_id = $1;
 
 -- open_session: remember a browser that signed in
 INSERT INTO identity.session (session_hash, kind, programme_id, member_id, account_id, staff_id, partner_id,
@@ -53,18 +35,9 @@ WHERE staff_id = $1 AND partner_id IS NOT DISTINCT FROM $2 AND ended_at IS NULL;
 -- source: a source with its sealed secrets, the newest first
 SELECT programme_id, name, secrets, public_key FROM identity.source WHERE source_id = $1;
 
--- source_keys: what all sources sign with, sealed
-SELECT source_id, secrets, public_key FROM identity.source;
-
--- create_source: make a source
-INSERT INTO identity.source (source_id, programme_id, name, secrets, public_key) VALUES ($1, $2, $3, $4, $5);
-
 -- rotate_source: put a new secret before the newest one, which stays when $3
 UPDATE identity.source SET secrets = ARRAY[$2::bytea] || CASE WHEN $3 THEN secrets[1:1] ELSE '{}'::bytea[] END
 WHERE source_id = $1 RETURNING source_id;
-
--- programme: the id of a programme by its code or its id
-SELECT programme_id FROM parties.programme WHERE code = $1 OR programme_id = $2;
 
 -- make_code: give an address a new code, unless it asked for $6 within the hour that began after $5
 INSERT INTO identity.sign_in_code AS known (address_hash, code_hash, hour_began_at, expires_at) VALUES ($1, $2, $3, $4)
