@@ -1,7 +1,6 @@
 """Members: enrolling a person once in a programme, and keeping what they consented to, for whom and until when."""
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,9 +9,11 @@ import asyncpg
 import msgspec
 
 from koinon import ids
-from koinon.database import Connection, beside
+from koinon.database import Connection, add, add_unless, beside, on
 from koinon.fields import Body, Label, Line, Locale
 from koinon.ledger.operations import open_account
+from koinon.members import tables
+from koinon.members.tables import ConsentWithdrawal, Contact, Member
 from koinon.parties.contacts import ContactInvalid, email_address, phone_number
 from koinon.parties.operations import Standing, programme_now, standing
 from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
@@ -140,20 +141,23 @@ async def withdraw(connection: Connection, *, programme_id: int, member_id: int,
         owner_id, receipt_id = ids.private_record("con", receipt)
     except ValueError:
         raise UnknownConsent from None
-    if owner_id != member_id or await connection.fetchrow(statements["consent"], member_id, receipt_id) is None:
+    given = (tables.Consent.member_id == member_id) & (tables.Consent.receipt_id == receipt_id)
+    if owner_id != member_id or not await on(connection, tables.Consent.exists().where(given)):
         raise UnknownConsent
     now = await programme_now(connection, programme_id)
-    withdrawn_at = await connection.fetchval(statements["withdraw_consent"], member_id, receipt_id, now)
-    if withdrawn_at is None:
-        known = await connection.fetchrow(statements["consent"], member_id, receipt_id)
-        raise ConsentWithdrawn(receipt=receipt, withdrawn_at=known["withdrawn_at"].isoformat())
-    return Withdrawal(receipt=receipt, withdrawn_at=withdrawn_at)
+    end = ConsentWithdrawal(member_id=member_id, receipt_id=receipt_id, withdrawn_at=now)
+    if await add_unless(connection, end, ConsentWithdrawal.member_id, ConsentWithdrawal.receipt_id) is None:
+        ended = (ConsentWithdrawal.member_id == member_id) & (ConsentWithdrawal.receipt_id == receipt_id)
+        (known,) = await on(connection, ConsentWithdrawal.objects().where(ended))
+        raise ConsentWithdrawn(receipt=receipt, withdrawn_at=known.withdrawn_at.isoformat())
+    return Withdrawal(receipt=receipt, withdrawn_at=now)
 
 
-async def member_accounts(connection: Connection, programme_id: int, member_ids: Iterable[int]) -> dict[int, int]:
-    """Return the account of each of these members; who is no member of the programme is left out."""
-    rows = await connection.fetch(statements["accounts"], programme_id, list(member_ids))
-    return {row["member_id"]: row["account_id"] for row in rows}
+async def check_member(connection: Connection, programme_id: int, member_id: int) -> None:
+    """Raise UnknownMember unless somebody of the programme has this id."""
+    known = (Member.programme_id == programme_id) & (Member.member_id == member_id)
+    if not await on(connection, Member.exists().where(known)):
+        raise UnknownMember
 
 
 async def consents(
@@ -187,8 +191,8 @@ async def _member(
 ) -> tuple[int, bool]:
     """Return (member, whether they are new) of these contacts."""
     for _ in range(ATTEMPTS):
-        known = await connection.fetch(statements["known_contacts"], place.programme_id, list(contacts))
-        owners = {row["member_id"] for row in known}
+        known = (Contact.programme_id == place.programme_id) & Contact.value.is_in(list(contacts))
+        owners = {contact.member_id for contact in await on(connection, Contact.objects().where(known))}
         if len(owners) > 1:
             raise ContactsOfTwoMembers
         if owners:
@@ -206,16 +210,27 @@ async def _add_member(
     connection: Connection, place: Standing, asked: NewMember, contacts: dict[str, Literal["email", "phone"]]
 ) -> int:
     member_id, account_id = ids.new_id(), ids.new_id()
-    claimed = await connection.fetch(
-        statements["claim_contacts"], place.programme_id, member_id, list(contacts), list(contacts.values())
-    )
-    if len(claimed) < len(contacts):
+    # In one order, so that two who cross do not deadlock.
+    claims = [
+        Contact(value=value, programme_id=place.programme_id, kind=contacts[value], member_id=member_id)
+        for value in sorted(contacts)
+    ]
+    claim = Contact.insert(*claims).on_conflict((Contact.value, Contact.programme_id), "DO NOTHING")
+    if len(await on(connection, claim.returning(Contact.value))) < len(contacts):
         raise _Raced
     by_kind = {kind: contact for contact, kind in contacts.items()}
-    await connection.execute(
-        statements["add_member"], member_id, place.programme_id, account_id, by_kind.get("email"),
-        by_kind.get("phone"), asked.name, asked.locale, place.partner_id, place.now,
-    )  # fmt: skip
+    member = Member(
+        member_id=member_id,
+        programme_id=place.programme_id,
+        account_id=account_id,
+        email=by_kind.get("email"),
+        phone=by_kind.get("phone"),
+        name=asked.name,
+        locale=asked.locale,
+        enrolled_by=place.partner_id,
+        enrolled_at=place.now,
+    )
+    await add(connection, member)
     await open_account(
         connection, account_id=account_id, programme_id=place.programme_id, unit_id=place.unit_id, now=place.now
     )

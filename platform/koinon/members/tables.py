@@ -1,9 +1,10 @@
 """Members, contacts and consents as Piccolo sees them (back office; the schema is SQL)."""
 
-from piccolo.columns import UUID, BigInt, Bytea, Text, Timestamptz
+from piccolo.columns import UUID, BigInt, Bytea, ForeignKey, OnDelete, Text, Timestamptz
 from piccolo.table import Table
 
 from koinon.database import DB, RecordedAt
+from koinon.parties.tables import Partner
 
 
 class Member(Table, tablename="member", schema="members", db=DB):
@@ -40,11 +41,11 @@ class ConsentText(Table, tablename="consent_text", schema="members", db=DB):
 class Consent(Table, tablename="consent", schema="members", db=DB):
     """A member's consent for one partner and purpose; its key in the database is (member_id, receipt_id)."""
 
-    member_id = BigInt(primary_key=True, default=None)
+    member_id = ForeignKey(Member, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
     receipt_id = UUID(default=None)
-    partner_id = BigInt(default=None)
+    partner_id = ForeignKey(Partner, on_delete=OnDelete.restrict, null=False, default=None)
     purpose = Text(default=None)
-    text_sha256 = Bytea(default=None)
+    text_sha256 = ForeignKey(ConsentText, on_delete=OnDelete.restrict, null=False, default=None)
     locale = Text(default=None)
     channel = Text(null=True, default=None)
     given_at = Timestamptz(default=None)
