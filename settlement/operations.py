@@ -16,12 +16,13 @@ import structlog
 from koinon.audit.leaves import SALT_BYTES, CommitmentTree, commitment, run_leaf
 from koinon.audit.stored import statements as audit_statements
 from koinon.clock import business_date, business_now, machine_now, rfc3339
-from koinon.database import Connection, pool, transaction
+from koinon.database import Connection, add, on, pool, transaction
 from koinon.ids import new_id, new_record_id, public
 from koinon.ledger.operations import flip_window
 from koinon.money import ratio_text
 from koinon.parties.operations import programme_row
 from koinon.problems import Conflict, NotAllowed, NotFound
+from settlement import tables
 from settlement.books import Books, read_books, statements
 from settlement.model import Calculation, SettlementError
 from settlement.states import RunState
@@ -124,17 +125,30 @@ async def approve_run(connection: Connection, run_id: int, staff_id: int) -> Non
 
     Raises UnknownRun, MakerIsChecker, AlreadyApproved, RunNotPublished.
     """
-    run = await connection.fetchrow(statements["lock_run"], run_id)
+    run = await locked_run(connection, run_id)
     if run is None:
         raise UnknownRun
-    if run["maker_staff_id"] == staff_id:
+    if run.maker_staff_id == staff_id:
         raise MakerIsChecker
-    if await connection.fetchval(statements["has_approved"], run_id, staff_id):
+    approved = (tables.Approval.run_id == run_id) & (tables.Approval.staff_id == staff_id)
+    if await on(connection, tables.Approval.exists().where(approved)):
         raise AlreadyApproved
-    if run["state"] not in {RunState.PUBLISHED, RunState.OBJECTION}:
-        raise RunNotPublished(state=run["state"])
-    await connection.execute(statements["add_approval"], run_id, staff_id, machine_now())
+    if run.state not in {RunState.PUBLISHED, RunState.OBJECTION}:
+        raise RunNotPublished(state=run.state)
+    approval = tables.Approval(
+        run_id=run_id,
+        staff_id=staff_id,
+        maker_staff_id=run.maker_staff_id,
+        decision="approved",
+        decided_at=machine_now(),
+    )
+    await add(connection, approval)
     await move_run(connection, run_id, RunState.APPROVED, staff_id)
+
+
+async def locked_run(connection: Connection, run_id: int) -> tables.Run | None:
+    """Return a run, or None, locked for whoever moves it."""
+    return await on(connection, tables.Run.objects().where(tables.Run.run_id == run_id).lock_rows("UPDATE").first())
 
 
 async def move_run(connection: Connection, run_id: int, state: RunState, staff_id: int | None) -> None:
@@ -157,11 +171,20 @@ async def _calculated(books: Books) -> Calculation:
 async def _raise_alert(programme_id: int, window_no: int, stopped: RunStopped) -> None:
     now, explanation = machine_now(), str(stopped)
     async with transaction() as connection:
-        await connection.execute(statements["clear_alerts"], programme_id, window_no, now, explanation)
+        await _clear_alerts(connection, programme_id, window_no, but=explanation)
         await connection.execute(
             statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, now
         )
     log.error("run stopped", programme_id=programme_id, window=window_no, code=stopped.code, explanation=explanation)
+
+
+async def _clear_alerts(connection: Connection, programme_id: int, window_no: int, but: str | None = None) -> None:
+    """Clear what stood against a window's run and does no longer: everything but this explanation."""
+    window = (tables.Alert.programme_id == programme_id) & (tables.Alert.window_no == window_no)
+    cleared = tables.Alert.update({tables.Alert.cleared_at: machine_now()}).where(
+        window, tables.Alert.cleared_at.is_null()
+    )
+    await on(connection, cleared if but is None else cleared.where(tables.Alert.explanation != but))
 
 
 async def _record(books: Books, calculation: Calculation) -> int:
@@ -194,7 +217,7 @@ async def _record(books: Books, calculation: Calculation) -> int:
             [b"".join(proof) for _, proof in places],
         )  # fmt: skip
         await connection.execute(statements["add_event"], run_id, RunState.CALCULATED, None)
-        await connection.execute(statements["clear_alerts"], *place, machine_now(), None)
+        await _clear_alerts(connection, *place)
     log.info("run calculated", run=public("run", run_id), programme=facts.programme, window=facts.window)
     return run_id
 

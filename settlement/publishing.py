@@ -19,7 +19,7 @@ from koinon.parties.model import contract_line
 from koinon.parties.operations import programme_contracts
 from koinon.runtime import Runtime
 from settlement.books import statements
-from settlement.operations import move_run
+from settlement.operations import locked_run, move_run
 from settlement.states import RunState
 
 PART_BYTES = 1024 * 1024
@@ -46,11 +46,11 @@ async def publish_part(runtime: Runtime, run_id: int) -> bool:
     row = await pool().fetchrow(statements["unpublished_statement"], run_id)
     if row is None:
         async with transaction() as connection:
-            run = await connection.fetchrow(statements["lock_run"], run_id)
-            if run is None or run["state"] != RunState.CALCULATED:
+            run = await locked_run(connection, run_id)
+            if run is None or run.state != RunState.CALCULATED:
                 return False
             await move_run(connection, run_id, RunState.PUBLISHED, None)
-        log.info("run published", run=public("run", run_id), window=run["window_no"])
+        log.info("run published", run=public("run", run_id), window=run.window_no)
         return True
     named = {reference.version for reference in decode_statement(row["content"]).contracts}
     # Read without a transaction: what is read never changes, and no snapshot is held while the proofs are made.

@@ -7,8 +7,9 @@ import asyncpg
 import msgspec
 
 from koinon import ids
-from koinon.database import Connection
+from koinon.database import Connection, on
 from koinon.web.cursors import Page, page_of
+from settlement import tables
 from settlement.books import statements
 from settlement.operations import UnknownRun
 from settlement.publishing import decode_statement
@@ -132,7 +133,8 @@ async def run(connection: Connection, run_id: int) -> Run:
     if row is None:
         raise UnknownRun
     parties = await connection.fetch(statements["run_parties"], run_id)
-    approvals = await connection.fetch(statements["approvals"], run_id)
+    given = tables.Approval.objects().where(tables.Approval.run_id == run_id)
+    approvals = await on(connection, given.order_by(tables.Approval.decided_at, tables.Approval.staff_id))
     return Run(
         **_summary(row),
         parties=[_party(each) for each in parties],
@@ -145,9 +147,7 @@ async def run(connection: Connection, run_id: int) -> Run:
             outstanding_points=row["outstanding_points"],
             explanation=row["explanation"],
         ),
-        approvals=[
-            Approval(ids.public("stf", each["staff_id"]), each["decision"], each["decided_at"]) for each in approvals
-        ],
+        approvals=[Approval(ids.public("stf", each.staff_id), each.decision, each.decided_at) for each in approvals],
     )
 
 

@@ -74,10 +74,6 @@ SELECT $1, s.partner_id, s.content, sha256(s.content), s.salt, s.root_index, $2,
 FROM unnest($3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[])
     AS s (partner_id, content, salt, root_index, root_proof);
 
--- lock_run: a run, for whoever moves it
-SELECT r.run_id, r.programme_id, r.window_no, r.state, r.maker_staff_id
-FROM settlement.run r WHERE r.run_id = $1 FOR UPDATE;
-
 -- move_run: bring a run to a state that may follow its own
 UPDATE settlement.run r SET state = $2
 FROM settlement.run_transition t
@@ -87,21 +83,10 @@ RETURNING r.run_id;
 -- add_maker: who asked that a window be closed and settled
 INSERT INTO settlement.maker (programme_id, window_no, staff_id, asked_at) VALUES ($1, $2, $3, $4);
 
--- add_approval: a person's yes to a run
-INSERT INTO settlement.approval (run_id, staff_id, maker_staff_id, decision, decided_at)
-SELECT r.run_id, $2, r.maker_staff_id, 'approved', $3 FROM settlement.run r WHERE r.run_id = $1;
-
--- has_approved: whether a person has approved a run
-SELECT EXISTS (SELECT FROM settlement.approval WHERE run_id = $1 AND staff_id = $2);
-
 -- raise_alert: why a window's run could not be made; the same reason again is only noted as tried
 INSERT INTO settlement.alert AS a (alert_id, programme_id, window_no, code, explanation, raised_at, tried_at)
 VALUES ($1, $2, $3, $4, $5, $6, $6)
 ON CONFLICT (programme_id, window_no) WHERE cleared_at IS NULL DO UPDATE SET tried_at = excluded.tried_at;
-
--- clear_alerts: what stood against a window's run no longer does, or something else does
-UPDATE settlement.alert SET cleared_at = $3
-WHERE programme_id = $1 AND window_no = $2 AND cleared_at IS NULL AND explanation IS DISTINCT FROM $4;
 
 -- windows_due: of each programme the first sealed window without a run, unless one was tried and stopped since
 SELECT d.programme_id, d.window_no
@@ -198,9 +183,6 @@ LEFT JOIN parties.partner p ON p.programme_id = r.programme_id AND p.code = n.pa
 LEFT JOIN settlement.statement s ON s.run_id = r.run_id AND s.partner_id = p.partner_id
 WHERE r.run_id = $1
 ORDER BY p.partner_id IS NULL, n.party;
-
--- approvals: who approved a run
-SELECT staff_id, decision, decided_at FROM settlement.approval WHERE run_id = $1 ORDER BY decided_at, staff_id;
 
 -- published_statement: a partner's statement of a window, or of the last window that was published
 SELECT r.run_id, r.window_no, r.state, pa.partner_id, pa.code AS partner, s.content, s.sha256, b.size_bytes,

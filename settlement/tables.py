@@ -1,9 +1,10 @@
 """Runs, approvals and alerts as Piccolo sees them (back office; the schema is SQL)."""
 
-from piccolo.columns import UUID, BigInt, Integer, Text, Timestamptz
+from piccolo.columns import UUID, BigInt, ForeignKey, Integer, OnDelete, Text, Timestamptz
 from piccolo.table import Table
 
-from koinon.database.engine import DB
+from koinon.database import DB, RecordedAt
+from koinon.identity.tables import Staff
 
 
 class Run(Table, tablename="run", schema="settlement", db=DB):
@@ -24,14 +25,14 @@ class Run(Table, tablename="run", schema="settlement", db=DB):
     pool_allowed = Text(default=None)
     outstanding_points = BigInt(default=None)
     explanation = Text(default=None)
-    calculated_at = Timestamptz()
+    calculated_at = RecordedAt()
 
 
 class Approval(Table, tablename="approval", schema="settlement", db=DB):
-    """A person's yes to a run, who is not its maker."""
+    """A person's yes to a run, who is not its maker; its key in the database is (run_id, staff_id)."""
 
-    run_id = BigInt(primary_key=True, default=None)
-    staff_id = BigInt(default=None)
+    run_id = ForeignKey(Run, on_delete=OnDelete.restrict, null=False, default=None, primary_key=True)
+    staff_id = ForeignKey(Staff, on_delete=OnDelete.restrict, null=False, default=None)
     maker_staff_id = BigInt(null=True, default=None)
     decision = Text(default=None)
     decided_at = Timestamptz(default=None)
