@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from piccolo.columns import Column
+from piccolo.columns import Column, OnDelete
 from piccolo.table import Table
 
 from koinon.app import functions
+from koinon.database import RecordedAt
 from koinon.database.migrate import MIGRATION_LOCK, migrate
 from koinon.piccolo_app import APP_CONFIG as CORE
 from offers.piccolo_app import APP_CONFIG as OFFERS
@@ -50,6 +51,15 @@ async def test_a_piccolo_table_is_what_the_migrations_made(database: asyncpg.Poo
     for name, column in mapped.items():
         assert made[name]["data_type"] in TYPES[column.column_type.upper()], name
         assert made[name]["nullable"] == column._meta.null, name
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+def test_a_piccolo_table_makes_up_no_value(table: type[Table]) -> None:
+    """What is not given is null or missed, but for the database's own clock; no row goes with another one."""
+    for column in table._meta.columns:
+        assert isinstance(column, RecordedAt) or column.get_default_value() is None, column._meta.name
+    for key in table._meta.foreign_key_columns:
+        assert key._foreign_key_meta.on_delete is OnDelete.restrict, key._meta.name
 
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:

@@ -6,15 +6,28 @@ from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine
+from piccolo.querystring import QueryString
 
 
 class Engine(PostgresEngine):
-    """Piccolo's engine, which asks the server for its version when the pool opens and not when a module is imported."""
+    """Piccolo's engine, which connects when the pool opens, and runs the application's queries where they are told."""
 
     apart_pool: asyncpg.Pool | None = None
+    joining_only: bool = False
 
     async def check_version(self) -> None:
         """Leave the version alone: at import there is no server to ask."""
+
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:  # noqa: FBT001, FBT002  # Piccolo's own signature
+        """Run a query on the connection that it joins; raises RuntimeError when the application's joins none.
+
+        Alone it would take another connection than the one that its caller holds and may wait behind it, and what it
+        wrote would stand whatever becomes of the caller's transaction.
+        """
+        if self.joining_only and self.current_transaction.get() is None:
+            message = "a query of Piccolo's runs on the caller's connection, by `on`"
+            raise RuntimeError(message)
+        return await super().run_querystring(querystring, in_pool)
 
 
 # Piccolo's tables name this engine; its connection settings come with `connected`.
@@ -57,6 +70,8 @@ async def connected(
     if role is not None:
         server_settings["role"] = role
     DB.config = {"dsn": url}
+    # A migration is Piccolo's own command, which records what it did by queries of its own.
+    DB.joining_only = role is not None
     try:
         await DB.start_connection_pool(
             dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare

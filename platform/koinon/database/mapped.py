@@ -30,11 +30,7 @@ class RecordedAt(Timestamptz):
 
 
 async def on(connection: Connection, query: Awaitable[Answer]) -> Answer:
-    """Run one of Piccolo's queries on a connection.
-
-    Left to itself it joins the task's transaction or takes a connection of its own: then a caller who holds one waits
-    for a second, and a write stands whatever becomes of the caller's.
-    """
+    """Run one of Piccolo's queries on a connection, and so in the transaction that it is in."""
     token = DB.current_transaction.set(Joined(connection))  # type: ignore[arg-type]  # all that Piccolo asks of it
     try:
         return await query
