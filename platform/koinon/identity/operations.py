@@ -99,8 +99,7 @@ async def end_grant(connection: Connection, grant_id: int) -> StaffGrant:
             raise LastOperator
     ended = StaffGrant.update({StaffGrant.ended_at: CLOCK}).where(own, StaffGrant.ended_at.is_null())
     taken = await on(connection, ended.returning(StaffGrant.ended_at))
-    now = await on(connection, StaffGrant.objects().where(own).first())
-    assert now is not None, "a grant is never deleted"  # noqa: S101  # it was found above
+    (now,) = await on(connection, StaffGrant.objects().where(own))
     if not taken:
         raise GrantEnded(ended_at=rfc3339(now.ended_at))
     await end_staff_sessions(connection, grant.staff_id, grant.partner_id)
