@@ -1,18 +1,20 @@
 """Activations: members see what they can switch on, and keep the version and the words of the moment they did."""
 
 from datetime import datetime
+from typing import Annotated
 
 import asyncpg
 import msgspec
 
 from koinon import ids
 from koinon.database import Connection
-from koinon.fields import LocalMoment
+from koinon.fields import BrandName, Digest, PartnerCode
 from koinon.parties.operations import programme_now
 from koinon.problems import Refused
 from koinon.web.cursors import Page, page_of
 from offers.catalogue import UnknownOffer, place_names, shown_terms, statements
 from offers.evidence import version_of
+from offers.model import EndsAt, OfferId, OfferName, StartsAt, Terms
 from offers.terms import terms_hash
 
 
@@ -37,23 +39,26 @@ class MemberOffer(msgspec.Struct, frozen=True, kw_only=True):
     `points` is what it earned so far, `pending_points` what is expected on top.
     """
 
-    offer: str
-    name: str
-    partner: str
-    brand: str
-    terms: str
-    starts_at: LocalMoment
-    ends_at: LocalMoment
+    offer: OfferId
+    name: OfferName
+    partner: PartnerCode
+    brand: BrandName
+    terms: Terms
+    starts_at: StartsAt
+    ends_at: EndsAt
     activation_required: bool
-    activated_at: datetime | None
-    points: int
-    pending_points: int
+    activated_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-01T18:20:00Z"])] | None
+    points: Annotated[int, msgspec.Meta(examples=[250])]
+    pending_points: Annotated[int, msgspec.Meta(examples=[0])]
 
 
 class NewActivation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The offer that a member switches on."""
 
-    offer: str
+    offer: OfferId
+
+
+TERMS_SHA256 = "2cc13db89f5cc269e048489f6ec6606fc49a74466d89033325db818f26a92bda"
 
 
 class Activation(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +67,13 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     `terms_sha256` is the SHA-256 of the terms in UTF-8, in hexadecimal.
     """
 
-    offer: str
-    version: int
-    name: str
-    brand: str
+    offer: OfferId
+    version: Annotated[int, msgspec.Meta(examples=[1])]
+    name: OfferName
+    brand: BrandName
     activated_at: datetime
-    terms: str
-    terms_sha256: str
+    terms: Terms
+    terms_sha256: Annotated[Digest, msgspec.Meta(examples=[TERMS_SHA256])]
     new: bool
 
 

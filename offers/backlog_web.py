@@ -1,6 +1,7 @@
 """What a programme's worker has still to do, and what its purchases have come to, over HTTP."""
 
 from datetime import date
+from typing import Annotated
 
 import asyncpg
 import msgspec
@@ -13,6 +14,7 @@ from koinon.identity.guards import require
 from koinon.parties.operations import UnknownProgramme
 from koinon.web.openapi import reads
 
+Waiting = Annotated[int, msgspec.Meta(examples=[0])]
 statements = beside(__file__, "backlog.sql")
 
 
@@ -24,11 +26,11 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     `window` is open; `business_date` is its day, which follows the programme's clock once the worker has seen it.
     """
 
-    inbox: int
-    unsettled: int
-    unlogged: int
-    unsealed: int
-    window: int
+    inbox: Waiting
+    unsettled: Waiting
+    unlogged: Waiting
+    unsealed: Waiting
+    window: Annotated[int, msgspec.Meta(examples=[1])]
     business_date: date
 
 
@@ -39,13 +41,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     wallets now.
     """
 
-    purchases: int
-    rewards: int
-    posted_points: int
-    pending_points: int
-    accounts: int
-    available_points: int
-    held_points: int
+    purchases: Annotated[int, msgspec.Meta(examples=[1840])]
+    rewards: Annotated[int, msgspec.Meta(examples=[1216])]
+    posted_points: Annotated[int, msgspec.Meta(examples=[250000])]
+    pending_points: Annotated[int, msgspec.Meta(examples=[31000])]
+    accounts: Annotated[int, msgspec.Meta(examples=[640])]
+    available_points: Annotated[int, msgspec.Meta(examples=[128500])]
+    held_points: Annotated[int, msgspec.Meta(examples=[1500])]
 
 
 @get(

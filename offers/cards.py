@@ -10,13 +10,16 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_now
 from koinon.database import Connection, beside, pool
-from koinon.fields import Token
+from koinon.fields import MemberId, Token, named
 from koinon.problems import Conflict, NotFound, invalid_field
 from offers.reading import looks_like_card_number
 
 statements = beside(__file__, "cards.sql")
 
 NetworkName = Literal["visa", "mastercard", "amex", "discover", "other"]
+
+
+CardId = Annotated[str, named("A card link", "crd_00qcnjn0p5me581kh3cetm0es8r65rzyjka792g")]
 
 
 class CardTaken(Conflict):
@@ -43,26 +46,26 @@ class UnknownCard(NotFound):
 class CardAssertion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A source asserts that a token that it made is a member's."""
 
-    member: Annotated[str, Meta(max_length=64)]
+    member: MemberId
     token: Token
     par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}$(?!\n)")] | None = None
-    last4: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")] | None = None
-    network: NetworkName | None = None
+    last4: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)", examples=["4242"])] | None = None
+    network: Annotated[NetworkName, Meta(examples=["visa"])] | None = None
 
 
 class CardEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A source ends a link. The body names it again, because a signature covers the body and not the path."""
 
-    card: Annotated[str, Meta(max_length=64)]
+    card: CardId
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """An active link; the token is not repeated."""
 
-    card: str
-    member: str
-    last4: str | None
-    linked_at: str
+    card: CardId
+    member: MemberId
+    last4: Annotated[str, Meta(examples=["4242"])] | None
+    linked_at: Annotated[str, Meta(examples=["2026-03-02T09:00:00Z"])]
 
 
 def card_key(programme_id: int, source_id: int, token: str) -> int:

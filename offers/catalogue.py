@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from koinon import ids
 from koinon.database import Connection, beside
-from koinon.fields import LocalMoment
+from koinon.fields import PartnerId
 from koinon.ledger.redemptions import UnknownPlace
 from koinon.members.model import Pending
 from koinon.parties.operations import Standing, standing
@@ -21,12 +21,16 @@ from offers.messages import Channel
 from offers.model import (
     DEFAULT_STACK_GROUP,
     CategoryCode,
+    EndsAt,
     FixedPoints,
     Hours,
+    OfferId,
     OfferVersion,
     Points,
     PointsPerAmount,
     Slug,
+    StartsAt,
+    Terms,
     Weekday,
     version_faults,
 )
@@ -70,15 +74,15 @@ class NewOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `currency`. Of the offers of one `stack_group`, the best rewards a purchase.
     """
 
-    name: Name
+    name: Annotated[Name, Meta(examples=["Ten points a euro"])]
     currency: Annotated[str, Meta(max_length=8, examples=["EUR"])]
     earn: PointsPerAmount | FixedPoints
-    starts_at: LocalMoment
-    ends_at: LocalMoment
+    starts_at: StartsAt
+    ends_at: EndsAt
     places: Annotated[tuple[str, ...], Meta(max_length=PLACES_MAXIMUM)] = ()
-    minimum_minor: Annotated[int, Meta(ge=0, le=10**15)] = 0
-    cap_points_per_payment: Points | None = None
-    budget_points: Points | None = None
+    minimum_minor: Annotated[int, Meta(ge=0, le=10**15, examples=[1000])] = 0
+    cap_points_per_payment: Annotated[Points, Meta(examples=[1000])] | None = None
+    budget_points: Annotated[Points, Meta(examples=[500_000])] | None = None
     weekdays: Annotated[tuple[Weekday, ...], Meta(max_length=LIST_MAXIMUM)] = ()
     hours: Annotated[tuple[Hours, ...], Meta(max_length=LIST_MAXIMUM)] = ()
     channels: Annotated[tuple[Channel, ...], Meta(max_length=LIST_MAXIMUM)] = ()
@@ -91,25 +95,25 @@ class NewOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class PublishedVersion(NewOffer, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A version as it was published, with the terms that members read."""
 
-    version: int
+    version: Annotated[int, Meta(examples=[1])]
     published_at: datetime
-    terms: str
+    terms: Terms
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """The points that an offer may give: reserved for payments that are not settled, spent, and left."""
 
-    cap_points: int
-    reserved_points: int
-    spent_points: int
-    left_points: int
+    cap_points: Annotated[int, Meta(examples=[500000])]
+    reserved_points: Annotated[int, Meta(examples=[31000])]
+    spent_points: Annotated[int, Meta(examples=[250000])]
+    left_points: Annotated[int, Meta(examples=[219000])]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """An offer with its current version; purchases since then, and new activations, follow that one."""
 
-    offer: str
-    partner: str
+    offer: OfferId
+    partner: PartnerId
     created_at: datetime
     current: PublishedVersion
     budget: Budget | None

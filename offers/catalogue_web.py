@@ -48,7 +48,9 @@ async def create_offer(request: Asking, data: JSONBody[NewOffer]) -> Response[by
     operation_id="addOfferVersion",
     summary="Publish the next version of an offer",
     operation_class=Keyed,
-    responses=writes(201, Offer, UnknownOffer, OfferInvalid, UnknownPlace, BudgetBelowUsed),
+    responses=writes(
+        201, Offer, UnknownOffer, OfferInvalid, UnknownPlace, BudgetBelowUsed, example={"current": {"version": 2}}
+    ),
 )
 async def add_version(request: Asking, offer: FromPath[str], data: JSONBody[NewOffer]) -> Response[bytes]:
     """Publish the next version: whoever switched the offer on keeps the one of that moment.

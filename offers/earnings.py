@@ -18,7 +18,19 @@ from koinon import ids
 from koinon.clock import machine_now
 from koinon.database import Connection, beside, transaction
 from koinon.database.gather import Gatherer
-from koinon.fields import FIRST_YEAR, LAST_YEAR, Instant, Token, within_calendar
+from koinon.fields import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    CurrencyText,
+    Instant,
+    MemberId,
+    PlaceId,
+    SourceId,
+    TillReceipt,
+    Token,
+    named,
+    within_calendar,
+)
 from koinon.ids import new_record_id
 from koinon.ledger.operations import ATTEMPTS
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
@@ -36,6 +48,7 @@ from offers.tenders import Tendered, foreign, reported, seen_by_card
 
 statements = beside(__file__, "earnings.sql")
 
+EarningId = Annotated[str, named("An earning", "ern_00qcnjn0p5me581kjpwd6xqemq8k9w39qsaekf4")]
 BATCH_MAXIMUM = 100
 FUTURE_MAXIMUM = timedelta(minutes=10)
 """How far a till's clock may run ahead of the programme's."""
@@ -50,25 +63,28 @@ class UnknownEarning(NotFound):
     title = "There is no such earning"
 
 
+TENDER = {"source": "src_2de18rfzfcjcq", "token": "tok_Yk8sQ2mVwZ", "auth_code": "A1B2C3"}
+
+
 class Tender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """How a purchase was paid by card: the source's token and the authorisation code, so that it is rewarded once."""
 
-    source: str
+    source: SourceId
     token: Token
-    auth_code: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,32}$(?!\n)")]
+    auth_code: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,32}$(?!\n)", examples=["A1B2C3"])]
 
 
 class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A purchase as a till saw it; `points` are stated by the brand, or left to its offers."""
 
-    member: str
-    place: str
-    amount_minor: Annotated[int, Meta(gt=0, le=10**15)]
-    currency: str
+    member: MemberId
+    place: PlaceId
+    amount_minor: Annotated[int, Meta(gt=0, le=10**15, examples=[2500])]
+    currency: CurrencyText
     occurred_at: Instant
-    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)")] | None = None
-    points: Annotated[int, Meta(gt=0, le=POINTS_MAX)] | None = None
-    tender: Tender | None = None
+    receipt: TillReceipt | None = None
+    points: Annotated[int, Meta(gt=0, le=POINTS_MAX, examples=[250])] | None = None
+    tender: Annotated[Tender, Meta(examples=[TENDER])] | None = None
 
 
 class Earning(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +94,11 @@ class Earning(msgspec.Struct, frozen=True, kw_only=True):
     own name: nothing when the purchase earns nothing, or when its reward is another's.
     """
 
-    earning: str
-    points: int
-    pending_points: int
-    balance: int | None
-    reasons: tuple[str, ...]
+    earning: EarningId
+    points: Annotated[int, Meta(examples=[250])]
+    pending_points: Annotated[int, Meta(examples=[0])]
+    balance: Annotated[int, Meta(examples=[1250])] | None
+    reasons: Annotated[tuple[str, ...], Meta(examples=[[]])]
     receipts: tuple[Receipt, ...]
 
 

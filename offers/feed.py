@@ -41,8 +41,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `accepted` and `duplicate` are durable; `conflict`: the id was used for another content; `refused`: see `errors`.
     """
 
-    position: int
-    message_id: str | None
+    position: Annotated[int, Meta(examples=[0])]
+    message_id: Annotated[str, Meta(examples=["msg-7f3a91"])] | None
     verdict: Literal["accepted", "duplicate", "conflict", "refused"]
     errors: tuple[Fault, ...] = ()
 
@@ -50,11 +50,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a batch: counts, and a verdict a message in the order of the batch."""
 
-    accepted: int
-    duplicate: int
-    conflict: int
-    refused: int
-    verdicts: tuple[Verdict, ...]
+    accepted: Annotated[int, Meta(examples=[1])]
+    duplicate: Annotated[int, Meta(examples=[0])]
+    conflict: Annotated[int, Meta(examples=[0])]
+    refused: Annotated[int, Meta(examples=[0])]
+    verdicts: Annotated[
+        tuple[Verdict, ...], Meta(examples=[[{"position": 0, "message_id": "msg-7f3a91", "verdict": "accepted"}]])
+    ]
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -85,16 +85,16 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     is the day on which the network's transaction id is unique (DE 15), when the id does not end in it.
     """
 
-    message_id: Identifier
+    message_id: Annotated[Identifier, Meta(examples=["msg-7f3a91"])]
     source_id: Annotated[str, Meta(max_length=128)] = ""
-    type: MessageType
+    type: Annotated[MessageType, Meta(examples=["clearing"])]
     sequence: Annotated[int, Meta(ge=0)] | None = None
     occurred_at: Annotated[datetime, Meta(tz=True)]
     occurred_at_raw: Annotated[str, Meta(max_length=64)] | None = None
     source_tz: Annotated[str, Meta(max_length=64)] | None = None
     merchant_local_datetime: Annotated[datetime, Meta(tz=False)] | None = None
-    payment_ref: Reference | None = None
-    network: Network
+    payment_ref: Annotated[Reference, Meta(examples=["pay-55120"])] | None = None
+    network: Annotated[Network, Meta(examples=["visa"])]
     network_transaction_id: Reference | None = None
     network_date: date | None = None
     original_network_transaction_id: Reference | None = None
@@ -102,20 +102,20 @@ class CardMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     arn: Annotated[str, Meta(pattern=r"^[0-9]{23}$(?!\n)")] | None = None
     clearing_sequence: Annotated[int, Meta(ge=1, le=999)] | None = None
     clearing_count: Annotated[int, Meta(ge=1, le=999)] | None = None
-    auth_code: Code | None = None
+    auth_code: Annotated[Code, Meta(examples=["A1B2C3"])] | None = None
     rrn: Code | None = None
     stan: Code | None = None
-    amount_minor: AmountMinor
-    currency: CurrencyCode
+    amount_minor: Annotated[AmountMinor, Meta(examples=[2500])]
+    currency: Annotated[CurrencyCode, Meta(examples=["EUR"])]
     billing_amount_minor: AmountMinor | None = None
     billing_currency: CurrencyCode | None = None
     components: Components | None = None
-    mcc: FourDigits | None = None
+    mcc: Annotated[FourDigits, Meta(examples=["5411"])] | None = None
     merchant: Merchant | None = None
     payment_facilitator: Facilitator | None = None
-    card_token: Annotated[str, Meta(min_length=1, max_length=64)]
+    card_token: Annotated[str, Meta(min_length=1, max_length=64, examples=["tok_Yk8sQ2mVwZ"])]
     par: Annotated[str, Meta(pattern=r"^[A-Z0-9]{29}$(?!\n)")] | None = None
-    card_last4: FourDigits | None = None
+    card_last4: Annotated[FourDigits, Meta(examples=["4242"])] | None = None
     card_bin6: Annotated[str, Meta(pattern=r"^[0-9]{6,8}$(?!\n)")] | None = None
     dpan_last4: FourDigits | None = None
     token_requestor_id: Code | None = None

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from koinon.fields import LocalTime
+from koinon.fields import LocalMoment, LocalTime, named
 from koinon.money import EXPONENTS
 from offers.faults import Fault
 from offers.messages import Channel
@@ -24,14 +24,30 @@ Points = Annotated[int, Meta(ge=1, le=POINTS_MAX)]
 AmountMinor = Annotated[int, Meta(ge=1, le=10**15)]
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$(?!\n)")]
 CategoryCode = Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")]
+OfferId = Annotated[str, named("An offer", "off_096wyf3kcmgeq")]
+OfferName = Annotated[str, Meta(description="The offer's name, for people.", examples=["Ten points a euro"])]
+StartsAt = Annotated[LocalMoment, Meta(examples=["2026-03-01T00:00:00"])]
+EndsAt = Annotated[LocalMoment, Meta(examples=["2026-04-01T00:00:00"])]
+Terms = Annotated[
+    str,
+    Meta(
+        description="The terms as members read them.",
+        examples=[
+            (
+                "Get 10 points for every €1.00 at Corner Grocer when you spend at least €10.00, rounded down. "
+                "From 1 March 2026, 00:00 until 1 April 2026, 00:00, local time at the shop."
+            )
+        ],
+    ),
+]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
 
 
 class PointsPerAmount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="per_amount"):
     """Points in proportion to what was spent: the exact ratio `points` / `amount_minor`, rounded down."""
 
-    points: Points
-    amount_minor: AmountMinor
+    points: Annotated[Points, Meta(examples=[10])]
+    amount_minor: Annotated[AmountMinor, Meta(examples=[100])]
 
 
 class FixedPoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="fixed"):
@@ -43,8 +59,8 @@ class FixedPoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A span of the place's clock, `until` not included; one that ends before it starts runs over midnight."""
 
-    since: LocalTime
-    until: LocalTime
+    since: Annotated[LocalTime, Meta(examples=["08:00:00"])]
+    until: Annotated[LocalTime, Meta(examples=["20:00:00"])]
 
 
 class OfferVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,7 @@
 """A member's purchases: what each earned, and for every offer why, or why not."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import asyncpg
@@ -9,13 +9,16 @@ import msgspec
 
 from koinon import ids
 from koinon.database import Connection
+from koinon.fields import BrandName, CurrencyText, PlaceName, named
 from koinon.web.cursors import Page, page_of
 from offers.catalogue import statements
 from offers.evidence import version_of
 from offers.intake import decode_payment
+from offers.model import OfferId, OfferName
 from offers.payments import PaymentState
 from offers.terms import reason_text
 
+PurchaseId = Annotated[str, named("A purchase", "pur_00qcnjn0p5me581kjpwd75vfknvnwqeeejdqed7")]
 State = Literal["pending", "confirmed", "refunded", "cancelled", "declined"]
 
 CANCELLED = frozenset({PaymentState.REVERSED, PaymentState.EXPIRED})
@@ -25,10 +28,10 @@ REFUNDED = frozenset({PaymentState.REFUNDED_FULL, PaymentState.ORPHAN_REFUND, Pa
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """What one offer made of a purchase; `reason` is a stable code and `text` what it means, null when all was well."""
 
-    offer: str
-    name: str
-    brand: str
-    points: int
+    offer: OfferId
+    name: OfferName
+    brand: BrandName
+    points: Annotated[int, msgspec.Meta(examples=[250])]
     reason: str | None
     text: str | None
 
@@ -41,18 +44,18 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     brand gave at its till by itself, without an offer. `place` and `brand` are null while nobody knows the shop.
     """
 
-    purchase: str
+    purchase: PurchaseId
     occurred_at: datetime
-    place: str | None
-    brand: str | None
-    amount_minor: int
-    currency: str
-    state: State
+    place: PlaceName | None
+    brand: BrandName | None
+    amount_minor: Annotated[int, msgspec.Meta(examples=[2500])]
+    currency: CurrencyText
+    state: Annotated[State, msgspec.Meta(examples=["confirmed"])]
     seen_at_till: bool
     seen_by_card: bool
-    points: int
-    pending_points: int
-    stated_points: int
+    points: Annotated[int, msgspec.Meta(examples=[250])]
+    pending_points: Annotated[int, msgspec.Meta(examples=[0])]
+    stated_points: Annotated[int, msgspec.Meta(examples=[0])]
     decisions: list[Why]
 
 

@@ -11,12 +11,13 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import machine_now
 from koinon.database import Connection, beside, transaction
+from koinon.fields import named
 from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
 from koinon.ledger.redemptions import Receipt
 from koinon.problems import invalid_field
 from koinon.web.requests import Write, once
-from offers.earnings import UnknownEarning, issued_receipt
+from offers.earnings import EarningId, UnknownEarning, issued_receipt
 from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.rewarding import reopen, settle
@@ -24,6 +25,7 @@ from offers.rewarding import reopen, settle
 statements = beside(__file__, "earnings.sql")
 
 
+ReversalId = Annotated[str, named("A reversal", "rev_00qcnjn0p5me581kjpwd763f2sa3kmm7bew28gy")]
 Reason = Literal["returned", "cancelled", "mistake"]
 """Why a till takes something back, in words of the interface: the journal keeps it, and no person's own words."""
 
@@ -31,16 +33,16 @@ Reason = Literal["returned", "cancelled", "mistake"]
 class NewReversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What a till takes back: exactly one of an earning and a captured redemption; the member reads the reason."""
 
-    earning: Annotated[str, Meta(max_length=64)] | None = None
+    earning: EarningId | None = None
     redemption: Annotated[str, Meta(max_length=64)] | None = None
-    reason: Reason | None = None
+    reason: Annotated[Reason, Meta(examples=["returned"])] | None = None
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
     """What was taken back in the partner's own name; `receipts` say where it stands in the books."""
 
-    reversal: str
-    points: int
+    reversal: ReversalId
+    points: Annotated[int, Meta(examples=[250])]
     receipts: tuple[Receipt, ...]
 
 

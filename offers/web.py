@@ -1,6 +1,6 @@
 """Tills' earnings and reversals, sources' card links and feeds, over HTTP."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request, Response, Router, post
@@ -48,6 +48,9 @@ class SignedBatch(Signed):
     """A signed batch; its path names the source."""
 
     body = ReadableBatch
+    example: ClassVar[Any] = {
+        "messages": [{"merchant": {"mid": "000000012345678", "acquirer_id": "400123", "descriptor": "CORNER GROCER"}}]
+    }
     source_in_header = False
 
 
@@ -85,7 +88,15 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
     summary="Take back an earning or a captured redemption",
     tags=["till"],
     operation_class=Keyed,
-    responses=writes(201, Reversal, UnknownEarning, UnknownRedemption, AlreadyReversed, PointsAlreadySpent),
+    responses=writes(
+        201,
+        Reversal,
+        UnknownEarning,
+        UnknownRedemption,
+        AlreadyReversed,
+        PointsAlreadySpent,
+        example={"receipts": [{"points": "-250"}]},
+    ),
 )
 async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
     """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""

@@ -3,12 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import date
+from typing import Annotated
 
 import asyncpg
 import msgspec
 
 from koinon.audit.model import Effect
 from koinon.database import Connection, pool
+from koinon.fields import CurrencyText, PartnerCode, ProgrammeCode
 from koinon.parties.operations import UnknownPartner, programme_contracts
 from koinon.problems import NotFound
 from koinon.web.cursors import Page, page_of
@@ -50,18 +52,18 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     Points are the window's, net of reversals; amounts are minor units, net = receives - pays.
     """
 
-    programme: str
-    partner: str
-    window: int
+    programme: ProgrammeCode
+    partner: PartnerCode
+    window: Annotated[int, msgspec.Meta(examples=[1])]
     business_date: date
-    currency: str
-    issued: int
-    honoured: int
-    accepted: int
-    expired: int
-    pays_minor: int
-    receives_minor: int
-    net_minor: int
+    currency: CurrencyText
+    issued: Annotated[int, msgspec.Meta(examples=[250000])]
+    honoured: Annotated[int, msgspec.Meta(examples=[120000])]
+    accepted: Annotated[int, msgspec.Meta(examples=[120000])]
+    expired: Annotated[int, msgspec.Meta(examples=[0])]
+    pays_minor: Annotated[int, msgspec.Meta(examples=[250000])]
+    receives_minor: Annotated[int, msgspec.Meta(examples=[102000])]
+    net_minor: Annotated[int, msgspec.Meta(examples=[-148000])]
 
 
 class StatementSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,18 +1,26 @@
 """Windows and runs as the operator sees them: what every party pays and receives, the pool, and who approved."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
 
 from koinon import ids
 from koinon.database import Connection, on
+from koinon.fields import BrandName, CurrencyText, Digest, PartnerId, ProgrammeCode, ProgrammeId, StaffId, named
 from koinon.web.cursors import Page, page_of
 from settlement import tables
 from settlement.books import statements
+from settlement.examples import STATEMENT_SHA256
 from settlement.operations import UnknownRun
 from settlement.publishing import decode_statement
+
+RunId = Annotated[str, named("A run", "run_1mhd3y3zze49x")]
+Explanation = Annotated[
+    str,
+    msgspec.Meta(examples=["The pool holds 1105.00 EUR, and 130,000 outstanding points are worth 1105.00 EUR …"]),
+]
 
 MAKER_PLATFORM = "platform"
 
@@ -20,38 +28,38 @@ MAKER_PLATFORM = "platform"
 class Alert(msgspec.Struct, frozen=True):
     """Why a window's run could not be made: a stable code, and the reason in figures."""
 
-    code: str
-    explanation: str
+    code: Annotated[str, msgspec.Meta(examples=["pool-does-not-hold"])]
+    explanation: Explanation
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A window of a programme, with its run once it is calculated, or the alert that stands against one."""
 
-    programme: str
-    window: int
+    programme: ProgrammeId
+    window: Annotated[int, msgspec.Meta(examples=[1])]
     business_date: date
-    state: str
+    state: Annotated[str, msgspec.Meta(examples=["SEALED"])]
     opened_at: datetime
-    flipped_at: datetime | None
-    closed_at: datetime | None
-    run: str | None
-    run_state: str | None
-    alert: Alert | None
+    flipped_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T22:00:00Z"])] | None
+    closed_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T22:00:02Z"])] | None
+    run: RunId | None
+    run_state: Annotated[str, msgspec.Meta(examples=["PUBLISHED"])] | None
+    alert: Annotated[Alert | None, msgspec.Meta(examples=[None])]
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run; `made_by` is who asked for it (`stf_…`), or `platform` when the night did."""
 
-    run: str
-    programme: str
-    programme_code: str
-    window: int
+    run: RunId
+    programme: ProgrammeId
+    programme_code: ProgrammeCode
+    window: Annotated[int, msgspec.Meta(examples=[1])]
     business_date: date
-    version: int
-    state: str
-    currency: str
-    made_by: str
-    calculated_at: datetime
+    version: Annotated[int, msgspec.Meta(examples=[1])]
+    state: Annotated[str, msgspec.Meta(examples=["PUBLISHED"])]
+    currency: CurrencyText
+    made_by: Annotated[str, msgspec.Meta(examples=["platform"])]
+    calculated_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T22:00:05Z"])]
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,17 +69,17 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     spent, `accepted` are anybody's points spent at its tills), and the SHA-256 of its statement; a house has none.
     """
 
-    party: str
-    partner: str | None
-    brand: str | None
-    issued: int | None
-    honoured: int | None
-    accepted: int | None
-    expired: int | None
-    pays_minor: int
-    receives_minor: int
-    net_minor: int
-    statement_sha256: str | None
+    party: Annotated[str, msgspec.Meta(examples=["grocer"])]
+    partner: PartnerId | None
+    brand: BrandName | None
+    issued: Annotated[int, msgspec.Meta(examples=[250000])] | None
+    honoured: Annotated[int, msgspec.Meta(examples=[120000])] | None
+    accepted: Annotated[int, msgspec.Meta(examples=[120000])] | None
+    expired: Annotated[int, msgspec.Meta(examples=[0])] | None
+    pays_minor: Annotated[int, msgspec.Meta(examples=[250000])]
+    receives_minor: Annotated[int, msgspec.Meta(examples=[102000])]
+    net_minor: Annotated[int, msgspec.Meta(examples=[-148000])]
+    statement_sha256: Annotated[Digest, msgspec.Meta(examples=[STATEMENT_SHA256])] | None
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,18 +89,18 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     holds: bool
-    balance_minor: int
-    worth: str
-    apart: str
-    allowed: str
-    outstanding_points: int
-    explanation: str
+    balance_minor: Annotated[int, msgspec.Meta(examples=[110500])]
+    worth: Annotated[str, msgspec.Meta(examples=["110500"])]
+    apart: Annotated[str, msgspec.Meta(examples=["0"])]
+    allowed: Annotated[str, msgspec.Meta(examples=["3/2"])]
+    outstanding_points: Annotated[int, msgspec.Meta(examples=[130000])]
+    explanation: Explanation
 
 
 class Approval(msgspec.Struct, frozen=True):
     """A person's yes to a run."""
 
-    staff: str
+    staff: StaffId
     decision: str
     decided_at: datetime
 
@@ -102,7 +110,7 @@ class Run(RunSummary, frozen=True, kw_only=True):
 
     parties: list[Party]
     pool: Pool
-    approvals: list[Approval]
+    approvals: Annotated[list[Approval], msgspec.Meta(examples=[[]])]
 
 
 async def windows(connection: Connection, programme_id: int, before: int | None, limit: int) -> Page[Window]:

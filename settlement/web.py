@@ -9,15 +9,18 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from koinon import ids
+from koinon.audit.model import Statement
 from koinon.database import Connection, pool
+from koinon.fields import ProgrammeId
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.parties.operations import UnknownPartner, UnknownProgramme, programme_row
 from koinon.problems import NotAllowed, invalid_field
 from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.openapi import Keyed, gives, reads, writes
 from koinon.web.requests import once, write_of
 from settlement.delivered import Expected, Published, UnknownStatement, bundle_parts, expected, published
+from settlement.examples import APPROVED, CALCULATED, NIGHT
 from settlement.operations import (
     AlreadyApproved,
     MakerIsChecker,
@@ -31,6 +34,7 @@ from settlement.runs import Run, RunSummary, Window, run, runs, window, windows
 
 PAGE = 50
 PRIVATE = "private, no-cache"
+JSON_LINES = "application/jsonl"
 
 Asking = Request[Caller, Any, Any]
 WindowNumber = Annotated[
@@ -45,7 +49,7 @@ OfPartner = Annotated[
 class NewRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The programme whose open window is to be closed and settled now."""
 
-    programme: Annotated[str, msgspec.Meta(max_length=64)]
+    programme: ProgrammeId
 
 
 @get(
@@ -71,7 +75,13 @@ async def list_windows(
     operation_id="askForRun",
     summary="Close the open window now and settle it",
     operation_class=Keyed,
-    responses=writes(202, Window, UnknownProgramme, WindowNotBegun),
+    responses=writes(
+        202,
+        Window,
+        UnknownProgramme,
+        WindowNotBegun,
+        example={"state": "CLOSING", "closed_at": None, "run": None, "run_state": None},
+    ),
 )
 async def ask_run(request: Asking, data: JSONBody[NewRun]) -> Response[bytes]:
     """Close the open window before its night; the worker seals it and calculates its run.
@@ -108,7 +118,7 @@ async def list_runs(
     guards=[require("settlement:operate")],
     operation_id="readRun",
     summary="Read a run",
-    responses=reads(UnknownRun),
+    responses=gives(200, Run, "The run.", example=CALCULATED) | reads(UnknownRun),
 )
 async def read_run(run_id: FromPath[str]) -> Run:
     """Read a run: the nets of all parties, which sum to zero, the pool's check, its state and its approvals."""
@@ -122,7 +132,7 @@ async def read_run(run_id: FromPath[str]) -> Run:
     operation_id="approveRun",
     summary="Approve a run",
     operation_class=Keyed,
-    responses=writes(201, Run, UnknownRun, MakerIsChecker, AlreadyApproved, RunNotPublished),
+    responses=writes(201, Run, UnknownRun, MakerIsChecker, AlreadyApproved, RunNotPublished, example=APPROVED),
 )
 async def add_approval(request: Asking, run_id: FromPath[str]) -> Response[bytes]:
     """Approve a published run as its second person: never the one who asked for it."""
@@ -140,7 +150,8 @@ async def add_approval(request: Asking, run_id: FromPath[str]) -> Response[bytes
     guards=[require("settlement:read")],
     operation_id="readStatement",
     summary="Read a published statement",
-    responses=reads(UnknownStatement, UnknownPartner),
+    responses=gives(200, Statement, "The statement, with its digest as ETag.", example=NIGHT)
+    | reads(UnknownStatement, UnknownPartner),
 )
 async def read_statement(
     request: Asking, window: FromQuery[WindowNumber] = None, partner: FromQuery[OfPartner] = None
@@ -158,7 +169,8 @@ async def read_statement(
     guards=[require("settlement:read")],
     operation_id="readBundle",
     summary="Download a published bundle",
-    responses=reads(UnknownStatement, UnknownPartner),
+    responses=gives(200, str, "The bundle, a line a part, with its digest as ETag.", media_type=JSON_LINES)
+    | reads(UnknownStatement, UnknownPartner),
 )
 async def read_bundle(
     request: Asking, window: FromQuery[WindowNumber] = None, partner: FromQuery[OfPartner] = None
@@ -172,7 +184,7 @@ async def read_bundle(
         "Content-Disposition": f'attachment; filename="{statement.bundle_name}"',
         "Content-Length": str(statement.bundle_bytes),
     }
-    return Stream(bundle_parts(statement), media_type="application/jsonl", headers=headers)
+    return Stream(bundle_parts(statement), media_type=JSON_LINES, headers=headers)
 
 
 @get(

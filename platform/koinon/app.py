@@ -6,7 +6,6 @@ from pathlib import Path
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
-from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, ScalarRenderPlugin
 
 from koinon import __version__
@@ -23,6 +22,7 @@ from koinon.parties.plugin import Parties
 from koinon.places.plugin import Places
 from koinon.runtime import Runtime
 from koinon.settings import Settings, from_environment
+from koinon.web.description import DescriptionConfig, StructTexts
 from koinon.web.errors import EXCEPTION_HANDLERS
 from koinon.web.pages.plugin import Pages
 from koinon.web.plugin import Web
@@ -80,12 +80,12 @@ def create_app(settings: Settings | None = None, *, connect: bool = True) -> Lit
         return app_config
 
     return Litestar(
-        plugins=list(contexts()),
+        plugins=[*contexts(), StructTexts()],
         on_app_init=[hold_runtime],
         lifespan=[_database(settings)] if connect else [],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=BODY_BYTES_MAXIMUM,
-        openapi_config=OpenAPIConfig(
+        openapi_config=DescriptionConfig(
             title="Koinon",
             version=__version__,
             description="A coalition loyalty platform in which every brand can check its settlement offline.",

@@ -1,6 +1,7 @@
-"""Types of fields that several requests have, so that one name is bounded alike everywhere.
+"""Types of fields that several requests or answers have, so that one name is bounded, described and shown alike.
 
-Text never holds control characters: PostgreSQL cannot store a NUL, and nobody can read the others.
+The examples belong to one small world (one programme, brand, place and member), so that those of a whole request fit
+together. Text never holds control characters: PostgreSQL cannot store a NUL, and nobody can read the others.
 """
 
 from datetime import datetime, time
@@ -20,9 +21,7 @@ Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,199}[^\x00-\x20\x7f]$(?
 """One line of text for people: 1 to 200 characters, no control characters, no space at the end."""
 Body = Annotated[str, Meta(pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{1,20000}$(?!\n)", max_length=20_000)]
 """Several lines of text for people: tabs and line ends are the only control characters."""
-DecimalText = Annotated[
-    str, Meta(max_length=64, description="An exact decimal number as text, such as 0.0085.", examples=["0.0085"])
-]
+DecimalText = Annotated[str, Meta(max_length=64, description="An exact decimal number as text, such as 0.0085.")]
 Locale = Annotated[
     str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$(?!\n)", description="A language tag (BCP 47).")
 ]
@@ -34,6 +33,7 @@ Token = Annotated[
     Meta(
         pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)",
         description="What stands for a card at its source: 1 to 64 characters, never a card number.",
+        examples=["tok_Yk8sQ2mVwZ"],
     ),
 ]
 Instant = Annotated[datetime, Meta(tz=True, description="An instant with its offset (RFC 3339).")]
@@ -42,7 +42,6 @@ LocalMoment = Annotated[
     Meta(
         extra_json_schema={
             "description": "A moment on a place's own clock, without an offset.",
-            "examples": ["2026-03-02T09:00:00"],
             "extra": {"format": "date-time-local"},
         }
     ),
@@ -52,11 +51,43 @@ LocalTime = Annotated[
     Meta(
         extra_json_schema={
             "description": "A time of day on a place's own clock, without an offset.",
-            "examples": ["09:00:00"],
             "extra": {"format": "time-local"},
         }
     ),
 ]
+
+
+def named(what: str, example: str) -> Meta:
+    """Return what is said of a public id: what it names, how it begins, and one that is well-formed."""
+    return Meta(max_length=64, description=f"{what} (`{example[:4]}…`).", examples=[example])
+
+
+ProgrammeId = Annotated[str, named("A programme", "pro_3g4y556vdg0dk")]
+PartnerId = Annotated[str, named("A partner", "par_1ratb6c1vpr2v")]
+PlaceId = Annotated[str, named("A place", "pla_0gtvf2c8bz8m7")]
+MemberId = Annotated[str, named("A member", "mem_114p7zebgk4rn")]
+SourceId = Annotated[str, named("A source", "src_2de18rfzfcjcq")]
+StaffId = Annotated[str, named("A member of staff", "stf_38e856smevj2h")]
+GrantId = Annotated[str, named("A member of staff's role", "grt_1yf2ntamrwyr1")]
+IdentityId = Annotated[str, named("A network's name of a place", "nid_11mq0z1dykx55")]
+JournalId = Annotated[str, named("A journal", "jnl_00qcnjn0p5me581kjpwd72vfs596vghp0d7510n")]
+RedemptionId = Annotated[str, named("A redemption", "red_00qcnjn0p5me581kjpwd7j5fvmahb0en3gpkn1v")]
+
+ProgrammeCode = Annotated[str, Meta(description="A programme's code.", examples=["agora"])]
+PartnerCode = Annotated[str, Meta(description="A partner's code.", examples=["grocer"])]
+BrandName = Annotated[str, Meta(description="The brand's name, for people.", examples=["Corner Grocer"])]
+PlaceName = Annotated[str, Meta(description="The place's name, for people.", examples=["Corner Grocer, Market Square"])]
+CurrencyText = Annotated[str, Meta(max_length=8, description="An ISO 4217 code.", examples=["EUR"])]
+TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Helsinki"])]
+TillReceipt = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)",
+        description="The till's own number of a purchase.",
+        examples=["T4-20431"],
+    ),
+]
+Digest = Annotated[str, Meta(description="A SHA-256 in hexadecimal.")]
 
 FIRST_YEAR = 2000
 LAST_YEAR = 2199

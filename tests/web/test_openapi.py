@@ -6,9 +6,14 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from fractions import Fraction
+from hashlib import sha256
 from typing import Any
 
 import httpx
+import jsonschema_rs
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
@@ -22,10 +27,16 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schwifty import IBAN
 
+from koinon import ids
 from koinon.app import create_app
+from koinon.audit.leaves import statement_bytes
+from koinon.audit.model import Statement
 from koinon.identity.webhook_signatures import sign
 from koinon.settings import Settings
+from koinon.web.card_numbers import found_in_json, holds_card_number
+from settlement.examples import NIGHT
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import published
 from tests.web.town import Person, Town, found_town
@@ -33,6 +44,7 @@ from tests.web.town import Person, Town, found_town
 EXAMPLES_PER_OPERATION = 5
 SECONDS_MAXIMUM = 20
 CODE = re.compile(r"^- `[a-z0-9-]+`: \S.*", re.MULTILINE)
+PUBLIC_ID = re.compile(r"[a-z]{3}_[0-9a-z]{13}(?:[0-9a-z]{26})?")
 SIGNED_HEADERS = {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
@@ -108,6 +120,82 @@ def test_every_write_says_how_it_is_repeated(document: dict[str, Any]) -> None:
         else:
             assert "Idempotency-Key" in headers, path
             assert "`idempotency-key-reused`" in operation["responses"]["409"]["description"], path
+
+
+def bodies(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (where, media type, content) of every body and answer; a refusal is none."""
+    for method, path, operation in operations(document):
+        contents = {"body": operation.get("requestBody", {})} | operation["responses"]
+        for part, holder in contents.items():
+            if part == "body" or part < "400":
+                for media_type, content in holder.get("content", {}).items():
+                    yield f"{method} {path} {part}", media_type, content
+
+
+def strings(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of every text in an example, under the name of the field that holds it."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        for inner in each if isinstance(each, list) else [each]:
+            yield from [(name, inner)] if isinstance(inner, str) else strings(inner)
+
+
+def test_every_body_and_answer_has_an_example(document: dict[str, Any]) -> None:
+    """Each body, and each answer in JSON, shows one, and it is what its own schema asks for."""
+    shown = 0
+    for where, media_type, content in bodies(document):
+        if media_type not in {"application/json", "application/x-www-form-urlencoded"}:
+            continue
+        assert "example" in content, f"{where} shows no example"
+        validator = jsonschema_rs.Draft202012Validator(content["schema"] | {"components": document["components"]})
+        assert [f"{where}: {fault}" for fault in validator.iter_errors(content["example"])] == []
+        shown += 1
+    assert shown >= 75
+
+
+def test_examples_hold_together(document: dict[str, Any]) -> None:
+    """Ids are well-formed, and one id of each kind is named throughout; instants have an offset; an IBAN is one."""
+    named: dict[str, set[str]] = {}
+    for where, _, content in bodies(document):
+        for name, text in strings(content.get("example")):
+            if PUBLIC_ID.fullmatch(text):
+                prefix = text.partition("_")[0]
+                read = ids.private if len(text) == len("pro_0123456789abc") else ids.private_record
+                read(prefix, text)
+                named.setdefault(prefix, set()).add(text)
+            if name.endswith("_at") and name not in {"starts_at", "ends_at"}:
+                assert datetime.fromisoformat(text).tzinfo is not None, where
+            if name == "iban":
+                assert IBAN(text).is_valid, where
+    assert {prefix: len(texts) for prefix, texts in named.items()} == dict.fromkeys(named, 1)
+    assert set(named) >= {"pro", "par", "pla", "mem", "src", "off", "ern", "red", "rev", "pur", "jnl", "con", "run"}
+
+
+def test_examples_are_no_card_numbers(document: dict[str, Any]) -> None:
+    """The firewall lets every example in, as a body and in a path or a header."""
+    for where, _, content in bodies(document):
+        assert found_in_json(json.dumps(content.get("example")).encode()) == [], where
+    for _, path, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert not holds_card_number(str(parameter.get("example", ""))), path
+            assert parameter["in"] != "path" or "example" in parameter or path == "/log/tile/{path}", path
+
+
+def test_numbers_of_a_night_agree(document: dict[str, Any]) -> None:
+    """The statement that is shown adds up, its digest is the run's, and the nets of the run's parties sum to zero."""
+    paths = document["paths"]
+    (shown,) = paths["/v1/settlement/statements"]["get"]["responses"]["200"]["content"].values()
+    (run,) = paths["/v1/settlement/runs/{run_id}"]["get"]["responses"]["200"]["content"].values()
+    statement = msgspec.convert(shown["example"], Statement)
+    assert statement == NIGHT
+    nets = {True: 0, False: 0}
+    for line in statement.lines:
+        assert Fraction(line.rate) * int(line.points) == int(line.amount)
+        nets[line.debtor == statement.partner] += int(line.amount)
+    assert (nets[True], nets[False]) == (int(statement.pays), int(statement.receives))
+    own, *houses = run["example"]["parties"]
+    assert own["statement_sha256"] == sha256(statement_bytes(statement)).hexdigest()
+    assert own["net_minor"] + sum(house["net_minor"] for house in houses) == 0
+    assert run["example"]["pool"]["balance_minor"] == houses[-1]["net_minor"]
 
 
 async def test_the_description_is_served(client: httpx.AsyncClient) -> None:
@@ -186,6 +274,41 @@ async def answer_to(town: Town, caller: Api, case: Any) -> httpx.Response:
         request.headers["Idempotency-Key"] = uuid.uuid4().hex
     request.headers.update(caller.headers)
     return await town.processor.client.send(request)
+
+
+async def test_examples_are_taken(callers: Callers, app: Litestar, document: dict[str, Any]) -> None:
+    """Every body that is shown is one to send: with the names of things that there are, all but these are done."""
+    town = await found_town(callers, app.state.runtime.keys.secret)
+    ada = await town.person()
+    known = await known_names(town, ada)
+    sent, refused = 0, {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+                caller = caller_of(town, ada.browser, operation)
+                form = media_type == "application/x-www-form-urlencoded"
+                body = with_names(content["example"], known)
+                request = town.processor.client.build_request(
+                    method,
+                    path.format_map(known),
+                    headers=caller.headers | {"Idempotency-Key": uuid.uuid4().hex},
+                    **({"data": body} if form else {"json": body}),
+                )
+                if operation.get("security") == [{"signature": []}]:
+                    signed = sign(town.processor.secret, uuid.uuid4().hex, int(time.time()), request.content)
+                    request.headers.update(signed | {"Koinon-Source": town.processor.source})
+                answer = await town.processor.client.send(request)
+                sent += 1
+                if answer.status_code >= 400:
+                    refused[operation["operationId"]] = answer.json()["code"]
+    assert sent >= 20
+    assert refused == {
+        "issueAccessToken": "invalid-client",  # nobody's signature
+        "signIn": "sign-in-code-invalid",
+        "createPartner": "partner-code-taken",  # by the town's own grocer
+        "addIdentity": "identity-taken",  # by the place that another example made
+        "reserveRedemption": "pay-code-invalid",
+    }
 
 
 async def test_what_is_made_up_is_answered_as_described(

@@ -26,6 +26,7 @@ class UnknownTile(NotFound):
     opt={"public": True},
     operation_id="logCheckpoint",
     summary="The log's signed checkpoint",
+    media_type="text/plain",
     responses=refusals(NotFound),
 )
 async def checkpoint() -> Response[str]:

@@ -20,10 +20,14 @@ from koinon.web.openapi import reads, refusals
 # Anyone may call these: nobody is to make us read more than a form.
 BODY_BYTES_MAXIMUM = 16 * 1024
 
-Email = Annotated[str, msgspec.Meta(max_length=320, examples=["anna@example.org"])]
+Email = Annotated[str, msgspec.Meta(max_length=320, examples=["ada@example.org"])]
 Programme = Annotated[
     str,
-    msgspec.Meta(pattern=r"^[0-9a-z_-]{1,64}$(?!\n)", description="A member's programme, by its id or its code."),
+    msgspec.Meta(
+        pattern=r"^[0-9a-z_-]{1,64}$(?!\n)",
+        description="A member's programme, by its id or its code.",
+        examples=["agora"],
+    ),
 ]
 
 
@@ -42,11 +46,17 @@ class SignIn(CodeRequest, frozen=True, forbid_unknown_fields=True, kw_only=True)
     partner: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
+class CodeSent(msgspec.Struct, frozen=True):
+    """What is said whether or not somebody has the address."""
+
+    sent: Annotated[str, msgspec.Meta(examples=["If somebody is known by this address, the code is on its way."])]
+
+
 class SessionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A session; every write of its pages carries `csrf` in X-CSRF-Token, or as the form's field `_csrf`."""
 
     kind: SessionKind
-    csrf: str
+    csrf: Annotated[str, msgspec.Meta(examples=["Zm9ybXMtY2FycnktdGhpcy10b2tlbg"])]
 
 
 class SessionMissing(NotFound):
@@ -85,7 +95,7 @@ def ended_cookie(settings: Settings) -> Cookie:
     summary="Ask for a sign-in code by mail",
     responses=refusals(InvalidInput, CrossSite, CodesTooMany),
 )
-async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeRequest]) -> dict[str, str]:
+async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeRequest]) -> CodeSent:
     """Mail a six-digit code, good once for ten minutes, to an address that somebody has.
 
     The answer is the same when nobody has it. A new code ends the one before; five may be asked for in an hour.
@@ -94,7 +104,7 @@ async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeR
     async with pool().acquire() as connection:
         address = await address_of(connection, email=data.email, programme=data.programme, kind=data.role)
     await ask_code(request.app.state.runtime.keys.secret, address)
-    return {"sent": "If somebody is known by this address, the code is on its way."}
+    return CodeSent("If somebody is known by this address, the code is on its way.")
 
 
 @post(

@@ -7,7 +7,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from koinon.database import Connection, pool
-from koinon.fields import Line
+from koinon.fields import Line, ProgrammeId, SourceId
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.identity.sources import (
@@ -35,8 +35,8 @@ PublicKeyText = Annotated[str, msgspec.Meta(max_length=64, description="`whpk_` 
 class NewSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A processor of a programme; without a secret or a public key of its own, it is given a secret."""
 
-    programme: Annotated[str, msgspec.Meta(max_length=64)]
-    name: Line
+    programme: ProgrammeId
+    name: Annotated[Line, msgspec.Meta(examples=["North Acquiring"])]
     secret: SecretText | None = None
     public_key: PublicKeyText | None = None
 
@@ -45,14 +45,14 @@ class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """A change of secret; `keep_previous` lets the one before count beside it, until the next change."""
 
     secret: SecretText | None = None
-    keep_previous: bool = True
+    keep_previous: Annotated[bool, msgspec.Meta(examples=[True])] = True
 
 
 class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A source; `secret` is what it signs with when it was given one here, and is never shown again."""
 
-    source: str
-    secret: str | None = None
+    source: SourceId
+    secret: Annotated[str, msgspec.Meta(examples=["whsec_bm90LWEtc2VjcmV0LWp1c3QtYW4tZXhhbXBsZQ=="])] | None = None
 
 
 @post(

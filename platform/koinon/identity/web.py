@@ -1,6 +1,6 @@
 """Tokens for systems, and the key that anyone verifies them with."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -22,9 +22,16 @@ from koinon.identity.client_assertions import (
 )
 from koinon.ids import public
 from koinon.web.errors import render
-from koinon.web.openapi import refusals
+from koinon.web.openapi import gives, refusals
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
+JwtText = Annotated[
+    str,
+    msgspec.Meta(
+        description="A signed JWT, in its compact form.",
+        examples=["eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjbGlfMmJmc3F3NDVobmU0ayJ9.c2lnbmVkLXdpdGgtZWQyNTUxOQ"],
+    ),
+]
 KEYS_FRESH_SECONDS = 300
 BODY_BYTES_MAXIMUM = 16 * 1024
 
@@ -32,19 +39,41 @@ BODY_BYTES_MAXIMUM = 16 * 1024
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A token request of a client (RFC 6749 §4.4 with RFC 7523 §2.2); unknown parameters are ignored."""
 
-    grant_type: str | None = None
-    client_assertion_type: str | None = None
-    client_assertion: str | None = None
+    grant_type: Annotated[str, msgspec.Meta(examples=["client_credentials"])] | None = None
+    client_assertion_type: Annotated[str, msgspec.Meta(examples=[ASSERTION_TYPE])] | None = None
+    client_assertion: JwtText | None = None
     client_id: str | None = None
-    scope: str | None = None
+    scope: Annotated[str, msgspec.Meta(examples=["earnings:write redemptions:write"])] | None = None
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """A set of public keys (RFC 7517); each one's `kid` is its thumbprint (RFC 7638)."""
+
+    keys: Annotated[
+        list[dict[str, str]],
+        msgspec.Meta(
+            examples=[
+                [
+                    {
+                        "kty": "OKP",
+                        "crv": "Ed25519",
+                        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+                        "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                        "alg": "EdDSA",
+                        "use": "sig",
+                    }
+                ]
+            ]
+        ),
+    ]
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An access token (RFC 6749 §5.1)."""
 
-    access_token: str
-    expires_in: int
-    scope: str
+    access_token: JwtText
+    expires_in: Annotated[int, msgspec.Meta(examples=[TOKEN_SECONDS])]
+    scope: Annotated[str, msgspec.Meta(examples=["earnings:write redemptions:write"])]
     token_type: str = "Bearer"  # noqa: S105  # a kind of token, not a secret
 
 
@@ -95,7 +124,7 @@ async def issue_access_token(
     operation_id="readKeySet",
     tags=["identity"],
     summary="The key that access tokens are signed with",
-    responses=refusals(),
+    responses=gives(200, KeySet, "The keys.") | refusals(),
     sync_to_thread=False,
 )
 def key_set(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:

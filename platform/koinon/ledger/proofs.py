@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from koinon.database import pool
-from koinon.fields import Line, Token
+from koinon.fields import Line, SourceId, Token
 from koinon.ledger.operations import statements
+from koinon.members.pay_codes import PayCodeText
 from koinon.problems import NotAllowed, Refused
 
 SLICES_PER_DAY = 20
@@ -37,7 +37,7 @@ class AttestedCapReached(Refused):
 class CardShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The card just presented: the source that made the token, and the token."""
 
-    source: Annotated[str, Meta(max_length=64)]
+    source: SourceId
     token: Token
 
 
@@ -50,7 +50,7 @@ class StaffWord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Exactly one of: the member's pay code, the card just presented, the word of a member of staff."""
 
-    pay_code: Annotated[str, Meta(max_length=100)] | None = None
+    pay_code: PayCodeText | None = None
     card: CardShown | None = None
     staff: StaffWord | None = None
 

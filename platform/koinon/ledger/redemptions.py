@@ -13,11 +13,12 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_date, machine_now
 from koinon.database import pool
+from koinon.fields import JournalId, PartnerCode, PlaceId, ProgrammeCode, RedemptionId, TillReceipt
 from koinon.ledger import model
 from koinon.ledger.model import Capture, Hold, Outcome, Release
 from koinon.ledger.operations import UnknownRedemption, require_posted, statements
 from koinon.ledger.proofs import AttestedHeadroom, CardProof, Proof, ProofInvalid
-from koinon.members.pay_codes import verify
+from koinon.members.pay_codes import PAY_CODE, verify
 from koinon.problems import IdempotencyKeyReused, InvalidInput, NotFound, Problem, Refused, field_error, invalid_field
 from koinon.runtime import Runtime
 from koinon.web.requests import Write
@@ -63,35 +64,35 @@ class CurrencyMismatch(Refused):
 class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A till asks to reserve points, or as many as an amount is worth at the programme's face value."""
 
-    proof: Proof | None = None
+    proof: Annotated[Proof, Meta(examples=[{"pay_code": PAY_CODE}])] | None = None
     member: Annotated[str, Meta(max_length=64)] | None = None
-    points: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
+    points: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM, examples=[500])] | None = None
     amount_minor: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
-    currency: Annotated[str, Meta(max_length=3, examples=["EUR"])] | None = None
-    place: Annotated[str, Meta(max_length=64)] | None = None
-    receipt: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}$(?!\n)")] | None = None
+    currency: Annotated[str, Meta(max_length=3)] | None = None
+    place: PlaceId | None = None
+    receipt: TillReceipt | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What the partner keeps to check its nightly bundle against: every value a string, names as in the bundle."""
 
     effect: Literal["issued", "honoured", "accepted", "held", "released"]
-    journal: str
-    partner: str
-    points: str
-    programme: str
-    unit: str
-    window: str
+    journal: JournalId
+    partner: PartnerCode
+    points: Annotated[str, Meta(examples=["250"])]
+    programme: ProgrammeCode
+    unit: Annotated[str, Meta(examples=["points"])]
+    window: Annotated[str, Meta(examples=["1"])]
 
 
 class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     """A redemption as its partner sees it after a call."""
 
-    redemption: str
+    redemption: RedemptionId
     state: Literal["reserved", "captured", "released"]
-    points: int
-    balance: int
-    expires_at: str | None
+    points: Annotated[int, Meta(examples=[500])]
+    balance: Annotated[int, Meta(examples=[750])]
+    expires_at: Annotated[str, Meta(examples=["2026-03-02T09:15:00Z"])] | None
     receipt: Receipt
 
 
@@ -101,15 +102,15 @@ class RedemptionRecord(msgspec.Struct, frozen=True, kw_only=True):
     `receipt` is the till's own number, `attested_by` the member of staff whose word was the proof.
     """
 
-    redemption: str
+    redemption: RedemptionId
     state: Literal["reserved", "captured", "released", "reversed"]
-    points: int
+    points: Annotated[int, Meta(examples=[500])]
     proof: Literal["pay_code", "card", "staff"]
     attested_by: str | None
-    place: str | None
-    receipt: str | None
+    place: PlaceId | None
+    receipt: TillReceipt | None
     occurred_at: datetime
-    expires_at: datetime
+    expires_at: Annotated[datetime, Meta(examples=["2026-03-02T09:15:00Z"])]
 
 
 def receipt(

@@ -51,6 +51,7 @@ headroom = AttestedHeadroom()
         ContractMissing,
         UnknownMember,
         UnknownPlace,
+        example={"receipt": {"effect": "held", "points": "500"}},
     ),
 )
 async def reserve_redemption(request: Request[Caller, Any, Any], data: JSONBody[NewRedemption]) -> Response[bytes]:
@@ -80,7 +81,13 @@ async def read_redemption(request: Request[Caller, Any, Any], redemption: FromPa
     operation_id="captureRedemption",
     summary="Burn what a redemption reserved",
     operation_class=Keyed,
-    responses=writes(201, Redemption, UnknownRedemption, RedemptionNotOpen),
+    responses=writes(
+        201,
+        Redemption,
+        UnknownRedemption,
+        RedemptionNotOpen,
+        example={"state": "captured", "expires_at": None, "receipt": {"effect": "accepted", "points": "500"}},
+    ),
 )
 async def capture_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Burn the reserved points, whole; the acceptor is owed for them from now on."""
@@ -94,7 +101,18 @@ async def capture_redemption(request: Request[Caller, Any, Any], redemption: Fro
     operation_id="releaseRedemption",
     summary="Give back what a redemption reserved",
     operation_class=Keyed,
-    responses=writes(201, Redemption, UnknownRedemption, RedemptionNotOpen),
+    responses=writes(
+        201,
+        Redemption,
+        UnknownRedemption,
+        RedemptionNotOpen,
+        example={
+            "state": "released",
+            "balance": 1250,
+            "expires_at": None,
+            "receipt": {"effect": "released", "points": "500"},
+        },
+    ),
 )
 async def release_redemption(request: Request[Caller, Any, Any], redemption: FromPath[str]) -> Response[bytes]:
     """Give the reserved points back to the member."""

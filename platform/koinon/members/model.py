@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
+from typing import Annotated
 
 import msgspec
+
+from koinon.fields import BrandName, CurrencyText, PartnerCode
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,41 +31,41 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 class BrandBalance(msgspec.Struct, frozen=True, kw_only=True):
     """A brand's part of the pooled balance; `partner` is its code."""
 
-    partner: str
-    brand: str
-    available: int
-    held: int
-    pending: int
+    partner: PartnerCode
+    brand: BrandName
+    available: Annotated[int, msgspec.Meta(examples=[1250])]
+    held: Annotated[int, msgspec.Meta(examples=[0])]
+    pending: Annotated[int, msgspec.Meta(examples=[0])]
 
 
 class ExpiringPoints(msgspec.Struct, frozen=True, kw_only=True):
     """Free points by the first day on which they are no longer valid; null: they never expire."""
 
-    expires_on: date | None
-    points: int
+    expires_on: Annotated[date, msgspec.Meta(examples=["2028-03-02"])] | None
+    points: Annotated[int, msgspec.Meta(examples=[1250])]
 
 
 class NextExpiry(msgspec.Struct, frozen=True, kw_only=True):
     """The day on which the next points are lost, and how many."""
 
-    date: date
-    points: int
+    date: Annotated[date, msgspec.Meta(examples=["2028-03-02"])]
+    points: Annotated[int, msgspec.Meta(examples=[1250])]
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """What the free points pay at a till, in minor units, rounded down."""
 
-    amount_minor: int
-    currency: str
+    amount_minor: Annotated[int, msgspec.Meta(examples=[625])]
+    currency: CurrencyText
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     """One balance over all brands: free points, points held for a till, and points on their way."""
 
-    unit: str
-    available: int
-    held: int
-    pending: int
+    unit: Annotated[str, msgspec.Meta(examples=["points"])]
+    available: Annotated[int, msgspec.Meta(examples=[1250])]
+    held: Annotated[int, msgspec.Meta(examples=[0])]
+    pending: Annotated[int, msgspec.Meta(examples=[0])]
     worth: Worth
     brands: list[BrandBalance]
     expiries: list[ExpiringPoints]

@@ -10,7 +10,7 @@ import msgspec
 
 from koinon import ids
 from koinon.database import Connection, add, add_unless, beside, on
-from koinon.fields import Body, Label, Line, Locale
+from koinon.fields import Body, BrandName, Digest, Label, Line, Locale, MemberId, PartnerCode, named
 from koinon.ledger.operations import open_account
 from koinon.members import tables
 from koinon.members.tables import ConsentWithdrawal, Contact, Member
@@ -23,6 +23,12 @@ statements = beside(__file__)
 
 CONSENTS_MAXIMUM = 20
 ATTEMPTS = 5
+
+
+TextDigest = Annotated[
+    Digest, msgspec.Meta(examples=["28923a18eaa5bcfc67b7c4fa6a92176ba15a6df792514acbe361e2601e594c50"])
+]
+ConsentId = Annotated[str, named("A consent's receipt", "con_0895hzvjw4s6581kg9mfmm0fvq8jsdmj9fez8ww")]
 
 
 class UnknownMember(NotFound):
@@ -63,10 +69,10 @@ class ContactsOfTwoMembers(Conflict):
 class NewConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A consent as the person was asked for it: the purpose, the words themselves, and where it was given."""
 
-    purpose: Label
-    text: Body
-    locale: Locale
-    channel: Label | None = None
+    purpose: Annotated[Label, msgspec.Meta(examples=["offers-by-mail"])]
+    text: Annotated[Body, msgspec.Meta(examples=["I agree to get offers of Corner Grocer by e-mail."])]
+    locale: Annotated[Locale, msgspec.Meta(examples=["en"])]
+    channel: Annotated[Label, msgspec.Meta(examples=["till"])] | None = None
 
 
 class NewMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,24 +80,24 @@ class NewMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     email: Annotated[str, msgspec.Meta(max_length=320, examples=["ada@example.org"])] | None = None
     phone: Annotated[str, msgspec.Meta(max_length=40, examples=["+358401234567"])] | None = None
-    name: Line | None = None
-    locale: Locale | None = None
+    name: Annotated[Line, msgspec.Meta(examples=["Ada Virtanen"])] | None = None
+    locale: Annotated[Locale, msgspec.Meta(examples=["en"])] | None = None
     consents: Annotated[list[NewConsent], msgspec.Meta(max_length=CONSENTS_MAXIMUM)] = []
 
 
 class ConsentReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What proves a consent: its receipt, its purpose, the SHA-256 (hex) of the words, and the programme's time."""
 
-    receipt: str
-    purpose: str
-    text_sha256: str
+    receipt: ConsentId
+    purpose: Annotated[str, msgspec.Meta(examples=["offers-by-mail"])]
+    text_sha256: TextDigest
     given_at: datetime
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     """A member and the consents that this request gave; `new` is false for a person that the programme knew."""
 
-    member: str
+    member: MemberId
     consents: list[ConsentReceipt]
     new: bool
 
@@ -99,13 +105,13 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """A consent with its end, if it was withdrawn."""
 
-    receipt: str
-    partner: str
-    brand: str
-    purpose: str
-    text_sha256: str
-    locale: str
-    channel: str | None
+    receipt: ConsentId
+    partner: PartnerCode
+    brand: BrandName
+    purpose: Annotated[str, msgspec.Meta(examples=["offers-by-mail"])]
+    text_sha256: TextDigest
+    locale: Annotated[str, msgspec.Meta(examples=["en"])]
+    channel: Annotated[str, msgspec.Meta(examples=["till"])] | None
     given_at: datetime
     withdrawn_at: datetime | None
 
@@ -113,7 +119,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a consent."""
 
-    receipt: str
+    receipt: ConsentId
     withdrawn_at: datetime
 
 

@@ -9,11 +9,23 @@ ledger refuses the second use by the nonce, which is the code's reference.
 import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
 from koinon.ids import ALPHABET, VALUES
 from koinon.problems import Refused
+
+PAY_CODE = "KPC229CFYWQ169HA4PJH4C5V58EX20KC28PD6JNHN3VT9MAFH36M6Y0RT37MEJ9MB8M"
+"""What a pay code looks like."""
+PayCodeText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=100,
+        description="A pay code.",
+        examples=[PAY_CODE],
+    ),
+]
 
 PREFIX = "KPC"
 LIFETIME_SECONDS = 60
@@ -43,8 +55,8 @@ class PayCodeExpired(Refused):
 class PayCode(msgspec.Struct, frozen=True):
     """A pay code and the instant (machine time, UTC) from which it is no longer taken."""
 
-    code: str
-    expires_at: datetime
+    code: PayCodeText
+    expires_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T09:31:00Z"])]
 
 
 def issue(member_id: int, secret: bytes, now: datetime, nonce: bytes) -> PayCode:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from fractions import Fraction
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,7 @@ import msgspec
 from koinon import ids
 from koinon.clock import business_date, business_now
 from koinon.database import Connection
+from koinon.fields import BrandName, JournalId, PartnerCode, PlaceName
 from koinon.ledger.operations import statements as ledger_statements
 from koinon.members.model import Holding, Pending, Wallet, wallet_of
 from koinon.members.pending import PendingSource
@@ -27,14 +29,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     programme's time.
     """
 
-    journal: str
-    kind: str
+    journal: JournalId
+    kind: Annotated[str, msgspec.Meta(examples=["earn"])]
     at: datetime
-    points: int
-    moved: int
-    partner: str | None
-    brand: str | None
-    place: str | None
+    points: Annotated[int, msgspec.Meta(examples=[250])]
+    moved: Annotated[int, msgspec.Meta(examples=[250])]
+    partner: PartnerCode | None
+    brand: BrandName | None
+    place: PlaceName | None
     reason: str | None
 
 

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from koinon import ids
 from koinon.clock import machine_now
 from koinon.database import Connection, pool
+from koinon.fields import MemberId
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.members import operations, pay_codes, reading
@@ -45,7 +46,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     `next` is the cursor of the page after it, or null on the last one.
     """
 
-    member: str
+    member: MemberId
     consents: list[Consent]
     next: str | None
 

@@ -7,12 +7,14 @@ import msgspec
 
 from koinon import ids
 from koinon.database import Connection, on
-from koinon.fields import Line
+from koinon.fields import Line, named
 from koinon.identity.operations import UnknownClient, register_client, revoke_client
 from koinon.identity.tables import Client
 from koinon.parties.operations import partner_row
 from koinon.problems import Refused
 from koinon.web.cursors import Page, page_of
+
+ClientId = Annotated[str, named("A client", "cli_2bfsqw45hne4k")]
 
 
 class OperatorHasNoKeys(Refused):
@@ -25,8 +27,14 @@ class OperatorHasNoKeys(Refused):
 class NewClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A system of a partner: an Ed25519 public key (JWK, `kty` OKP) and what it may do; without scopes, all."""
 
-    name: Line
-    public_jwk: Annotated[dict[str, Any], msgspec.Meta(max_length=20)]
+    name: Annotated[Line, msgspec.Meta(examples=["Till server"])]
+    public_jwk: Annotated[
+        dict[str, Any],
+        msgspec.Meta(
+            max_length=20,
+            examples=[{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}],
+        ),
+    ]
     scopes: (
         Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(min_length=1, max_length=20)] | None
     ) = None
@@ -35,9 +43,9 @@ class NewClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class PartnerClient(msgspec.Struct, frozen=True, kw_only=True):
     """A partner's client; `client` is what its assertions name as `iss` and `sub`."""
 
-    client: str
-    name: str
-    scopes: list[str]
+    client: ClientId
+    name: Annotated[str, msgspec.Meta(examples=["Till server"])]
+    scopes: Annotated[list[str], msgspec.Meta(examples=[["earnings:write", "redemptions:write"]])]
     created_at: datetime
     revoked_at: datetime | None
 

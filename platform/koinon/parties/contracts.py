@@ -8,7 +8,7 @@ import msgspec
 from koinon import ids
 from koinon.clock import business_now, rfc3339
 from koinon.database import Connection, add, on
-from koinon.fields import DecimalText, Instant, within_calendar
+from koinon.fields import CurrencyText, DecimalText, Instant, PartnerId, within_calendar
 from koinon.parties import tables
 from koinon.parties.model import (
     Contract,
@@ -61,25 +61,25 @@ class NewContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     issue, `honour` H per point accepted. A partner's first version may leave `effective_from` out: it begins now.
     """
 
-    price: DecimalText
-    fee: DecimalText
+    price: Annotated[DecimalText, msgspec.Meta(examples=["0.0100"])]
+    fee: Annotated[DecimalText, msgspec.Meta(examples=["0.0015"])]
     issue_share: Annotated[str, msgspec.Meta(max_length=64, examples=["1", "0.5", "1/3"])]
-    honour: DecimalText
+    honour: Annotated[DecimalText, msgspec.Meta(examples=["0.0085"])]
     currency: Annotated[str, msgspec.Meta(max_length=3, examples=["EUR"])]
-    effective_from: Instant | None = None
+    effective_from: Annotated[Instant, msgspec.Meta(examples=["2026-04-01T00:00:00+03:00"])] | None = None
 
 
 class ContractVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a partner's terms; it never changes."""
 
-    partner: str
-    version: int
-    price: str
-    fee: str
-    issue_share: str
-    honour: str
-    currency: str
-    effective_from: datetime
+    partner: PartnerId
+    version: Annotated[int, msgspec.Meta(examples=[2])]
+    price: Annotated[str, msgspec.Meta(examples=["0.01"])]
+    fee: Annotated[str, msgspec.Meta(examples=["0.0015"])]
+    issue_share: Annotated[str, msgspec.Meta(examples=["1"])]
+    honour: Annotated[str, msgspec.Meta(examples=["0.0085"])]
+    currency: CurrencyText
+    effective_from: Annotated[datetime, msgspec.Meta(examples=["2026-03-31T21:00:00Z"])]
 
 
 async def add_contract(connection: Connection, partner_id: int, asked: NewContract) -> ContractVersion:

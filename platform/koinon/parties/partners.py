@@ -9,7 +9,7 @@ from schwifty.exceptions import SchwiftyException
 
 from koinon import ids
 from koinon.database import Connection, add_unless, on
-from koinon.fields import Code, Line
+from koinon.fields import BrandName, Code, Line, PartnerCode, PartnerId, ProgrammeId
 from koinon.parties import tables
 from koinon.parties.contacts import ContactInvalid, email_address
 from koinon.parties.model import HOUSES
@@ -44,25 +44,25 @@ class IbanInvalid(InvalidInput):
 class NewPartner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A brand that joins a programme; `attested_points_per_day` caps redemptions on its staff's word alone."""
 
-    programme: str
-    code: Code
-    brand: Line
+    programme: ProgrammeId
+    code: Annotated[Code, msgspec.Meta(examples=["grocer"])]
+    brand: Annotated[Line, msgspec.Meta(examples=["Corner Grocer"])]
     iban: Annotated[str, msgspec.Meta(max_length=50, examples=["FI21 1234 5600 0007 85"])]
     contact_email: Annotated[str, msgspec.Meta(max_length=320, examples=["finance@grocer.example"])]
-    attested_points_per_day: Annotated[int, msgspec.Meta(ge=0, le=POINTS_MAXIMUM)] = 0
+    attested_points_per_day: Annotated[int, msgspec.Meta(ge=0, le=POINTS_MAXIMUM, examples=[20_000])] = 0
 
 
 class Partner(msgspec.Struct, frozen=True, kw_only=True):
     """A partner; `operator` tells whether it is the operator's own."""
 
-    partner: str
-    programme: str
-    code: str
-    brand: str
-    iban: str | None
-    contact_email: str | None
-    operator: bool
-    attested_points_per_day: int
+    partner: PartnerId
+    programme: ProgrammeId
+    code: PartnerCode
+    brand: BrandName
+    iban: Annotated[str, msgspec.Meta(examples=["FI21 1234 5600 0007 85"])] | None
+    contact_email: Annotated[str, msgspec.Meta(examples=["finance@grocer.example"])] | None
+    operator: Annotated[bool, msgspec.Meta(examples=[False])]
+    attested_points_per_day: Annotated[int, msgspec.Meta(examples=[20000])]
     created_at: datetime
 
 

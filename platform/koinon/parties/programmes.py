@@ -8,7 +8,18 @@ import msgspec
 from koinon import ids
 from koinon.clock import business_date, business_now, known_zone, machine_now
 from koinon.database import Connection, add, add_unless, on
-from koinon.fields import Code, DecimalText, Instant, Line, within_calendar
+from koinon.fields import (
+    Code,
+    CurrencyText,
+    DecimalText,
+    Instant,
+    Line,
+    PartnerId,
+    ProgrammeCode,
+    ProgrammeId,
+    TimeZone,
+    within_calendar,
+)
 from koinon.ledger.operations import statements as ledger_statements
 from koinon.money import EXPONENTS, MoneyError, parse_rate
 from koinon.parties import tables
@@ -68,36 +79,36 @@ class NewProgramme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     `expiry_months` null: points never expire. `clock_at` gives a sandbox programme a test clock from the start.
     """
 
-    code: Code
-    name: Line
-    mode: Mode
+    code: Annotated[Code, msgspec.Meta(examples=["agora"])]
+    name: Annotated[Line, msgspec.Meta(examples=["Agora"])]
+    mode: Annotated[Mode, msgspec.Meta(examples=["sandbox"])]
     time_zone: Annotated[str, msgspec.Meta(max_length=64, examples=["Europe/Helsinki"])]
     settlement_currency: Annotated[str, msgspec.Meta(max_length=3, examples=["EUR"])]
-    face_value_per_point: DecimalText
-    expiry_months: Annotated[int, msgspec.Meta(ge=1, le=EXPIRY_MONTHS_MAXIMUM)] | None = None
-    clock_at: Instant | None = None
+    face_value_per_point: Annotated[DecimalText, msgspec.Meta(examples=["0.005"])]
+    expiry_months: Annotated[int, msgspec.Meta(ge=1, le=EXPIRY_MONTHS_MAXIMUM, examples=[24])] | None = None
+    clock_at: Annotated[Instant, msgspec.Meta(examples=["2026-03-02T09:00:00Z"])] | None = None
 
 
 class ClockMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a sandbox programme's test clock is to stand; never before where it stands now."""
 
-    at: Instant
+    at: Annotated[Instant, msgspec.Meta(examples=["2026-03-02T22:00:00Z"])]
 
 
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """A programme: `operator` is its operator's own partner, `now` its time, `clock_at` the test clock it may have."""
 
-    programme: str
-    code: str
-    name: str
-    mode: Mode
-    time_zone: str
-    settlement_currency: str
-    face_value_per_point: str
-    expiry_months: int | None
-    unit: str
-    operator: str
-    clock_at: datetime | None
+    programme: ProgrammeId
+    code: ProgrammeCode
+    name: Annotated[str, msgspec.Meta(examples=["Agora"])]
+    mode: Annotated[Mode, msgspec.Meta(examples=["sandbox"])]
+    time_zone: TimeZone
+    settlement_currency: CurrencyText
+    face_value_per_point: Annotated[str, msgspec.Meta(examples=["0.005"])]
+    expiry_months: Annotated[int, msgspec.Meta(examples=[24])] | None
+    unit: Annotated[str, msgspec.Meta(examples=["points"])]
+    operator: PartnerId
+    clock_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T09:00:00Z"])] | None
     now: datetime
 
 

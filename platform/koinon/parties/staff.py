@@ -8,7 +8,7 @@ import msgspec
 
 from koinon import ids
 from koinon.database import Connection, on
-from koinon.fields import Line
+from koinon.fields import GrantId, Line, PartnerId, StaffId
 from koinon.identity.model import Role
 from koinon.identity.operations import UnknownGrant, end_grant, grant_role, make_staff
 from koinon.identity.tables import StaffGrant
@@ -31,8 +31,8 @@ class NewStaff(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A person who works for a brand; they sign in with a code that is mailed to the address."""
 
     email: Annotated[str, msgspec.Meta(max_length=320, examples=["anna@grocer.example"])]
-    name: Line
-    role: BrandRole
+    name: Annotated[Line, msgspec.Meta(examples=["Anna Laine"])]
+    role: Annotated[BrandRole, msgspec.Meta(examples=["finance"])]
 
 
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,17 +41,17 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     Who is known by the address already keeps their name. At the operator's own partner the role is the operator's.
     """
 
-    grant: str
-    staff: str
-    partner: str
-    role: Role
+    grant: GrantId
+    staff: StaffId
+    partner: PartnerId
+    role: Annotated[Role, msgspec.Meta(examples=["finance"])]
 
 
 class ListedStaff(Staff, frozen=True, kw_only=True):
     """A person with a role, by name and address, since when, and until when if it was taken back."""
 
-    name: str
-    email: str
+    name: Line
+    email: Annotated[str, msgspec.Meta(examples=["anna@grocer.example"])]
     created_at: datetime
     ended_at: datetime | None
 

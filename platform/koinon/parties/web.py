@@ -92,7 +92,14 @@ async def read_programme(programme: FromPath[str]) -> Programme:
     operation_id="moveClock",
     summary="Move a sandbox programme's test clock",
     operation_class=Keyed,
-    responses=writes(201, Programme, UnknownProgramme, ProgrammeIsLive, ClockMovesForward),
+    responses=writes(
+        201,
+        Programme,
+        UnknownProgramme,
+        ProgrammeIsLive,
+        ClockMovesForward,
+        example={"clock_at": "2026-03-02T22:00:00Z", "now": "2026-03-02T22:00:00Z"},
+    ),
 )
 async def move_clock(request: Asking, programme: FromPath[str], data: JSONBody[ClockMove]) -> Response[bytes]:
     """Set a sandbox programme's test clock, never back; a live programme refuses."""
@@ -227,7 +234,7 @@ async def list_keys(
     operation_id="revokeKey",
     summary="Revoke a partner's key",
     operation_class=Keyed,
-    responses=writes(200, PartnerClient, UnknownPartner, UnknownClient),
+    responses=writes(200, PartnerClient, UnknownPartner, UnknownClient, example={"revoked_at": "2026-03-02T12:30:00Z"}),
 )
 async def revoke_key(request: Asking, partner: FromPath[str], client: FromPath[str]) -> Response[bytes]:
     """Revoke a key: it gets no new token, and its tokens end within a second."""

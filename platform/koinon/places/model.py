@@ -72,10 +72,10 @@ class NetworkIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     `postcode` narrow a descriptor.
     """
 
-    kind: IdentityKind
-    value: Annotated[str, Meta(min_length=1, max_length=200)]
-    network: Network | None = None
-    acquirer_id: ShortText | None = None
+    kind: Annotated[IdentityKind, Meta(examples=["acquirer"])]
+    value: Annotated[str, Meta(min_length=1, max_length=200, examples=["000000012345678"])]
+    network: Annotated[Network, Meta(examples=["visa"])] | None = None
+    acquirer_id: Annotated[ShortText, Meta(examples=["400123"])] | None = None
     terminal_id: ShortText | None = None
     facilitator_id: ShortText | None = None
     city: LongText | None = None

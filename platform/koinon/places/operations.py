@@ -9,7 +9,17 @@ import msgspec
 from koinon import ids
 from koinon.clock import rfc3339
 from koinon.database import Connection, add, on
-from koinon.fields import Instant, Line, within_calendar
+from koinon.fields import (
+    IdentityId,
+    Instant,
+    Line,
+    PartnerId,
+    PlaceId,
+    PlaceName,
+    ProgrammeId,
+    TimeZone,
+    within_calendar,
+)
 from koinon.parties.operations import partner_row, programme_row
 from koinon.parties.programmes import check_time_zone
 from koinon.places import model, tables
@@ -65,8 +75,8 @@ class NewEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a partner takes cards, with its own time zone and what the networks call it."""
 
-    partner: str
-    name: Line
+    partner: PartnerId
+    name: Annotated[Line, msgspec.Meta(examples=["Corner Grocer, Market Square"])]
     time_zone: Annotated[str, msgspec.Meta(max_length=64, examples=["Europe/Helsinki"])]
     identities: Annotated[list[NewIdentity], msgspec.Meta(max_length=IDENTITIES_MAXIMUM)] = []
 
@@ -74,8 +84,8 @@ class NewPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class PlaceIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """A key that a card message's merchant is looked up by, and when it is this place's (null: until told)."""
 
-    identity: str
-    key: str
+    identity: IdentityId
+    key: Annotated[str, msgspec.Meta(examples=["acquirer:visa:400123:000000012345678"])]
     valid_from: datetime
     valid_until: datetime | None
 
@@ -83,11 +93,11 @@ class PlaceIdentity(msgspec.Struct, frozen=True, kw_only=True):
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A place with its identities, by key and time."""
 
-    place: str
-    partner: str
-    programme: str
-    name: str
-    time_zone: str
+    place: PlaceId
+    partner: PartnerId
+    programme: ProgrammeId
+    name: PlaceName
+    time_zone: TimeZone
     identities: list[PlaceIdentity]
 
 

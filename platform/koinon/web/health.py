@@ -1,11 +1,20 @@
 """Whether the process lives, and whether it can serve."""
 
+from typing import Literal
+
 import asyncpg
-from litestar import Response, Router, get
+import msgspec
+from litestar import Router, get
 
 from koinon.database import pool
 from koinon.problems import ServiceUnavailable
-from koinon.web.openapi import refusals
+from koinon.web.openapi import gives, refusals
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the process is."""
+
+    status: Literal["ok", "ready"]
 
 
 @get(
@@ -17,9 +26,9 @@ from koinon.web.openapi import refusals
     responses=refusals(),
     sync_to_thread=False,
 )
-def health() -> dict[str, str]:
+def health() -> Health:
     """Tell that the process lives; asks nothing of anything else."""
-    return {"status": "ok"}
+    return Health("ok")
 
 
 @get(
@@ -28,15 +37,15 @@ def health() -> dict[str, str]:
     operation_id="ready",
     summary="Whether the process can serve",
     tags=["operations"],
-    responses=refusals(ServiceUnavailable),
+    responses=gives(200, Health, "It can.", example={"status": "ready"}) | refusals(ServiceUnavailable),
 )
-async def ready() -> Response[dict[str, str]]:
+async def ready() -> Health:
     """Tell that the process reaches a migrated database."""
     try:
         await pool().fetchval("SELECT count(*) FROM ledger.settlement_window WHERE state = 'OPEN'")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("the database does not answer") from error
-    return Response({"status": "ready"})
+    return Health("ready")
 
 
 router = Router("/", route_handlers=[health, ready])

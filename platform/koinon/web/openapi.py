@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, RequestBody, Schema
+from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, Parameter, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from koinon.problems import (
@@ -21,6 +21,7 @@ from koinon.problems import (
 from koinon.web.card_numbers import CardNumberRefused
 
 KEY_LENGTH_MAXIMUM = 255
+JSON = "application/json"
 
 
 class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,40 +60,53 @@ class Keyed(Operation):
             param_in="header",
             required=True,
             description="A text of the caller's choice; the same key and content are answered the same again.",
+            example="5f0c7a1e-3b5d-4d0e-9c39-0a6b1c2d3e4f",
             schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=KEY_LENGTH_MAXIMUM),
         )
         self.parameters = [*(self.parameters or []), key]
 
 
+SIGNED_HEADERS = (
+    ("Koinon-Source", "The source that signed (`src_…`).", "src_2de18rfzfcjcq"),
+    ("webhook-id", "A text of the source's choice, part of what is signed; the key of a card link.", "evt-7f3a91"),
+    ("webhook-timestamp", "When it was signed, in Unix seconds.", "1772442000"),
+    (
+        "webhook-signature",
+        "`v1,…` (HMAC-SHA256) or `v1a,…` (Ed25519) over id, timestamp and the raw body.",
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
+)
+"""(name, meaning, example) of the headers of a signed request."""
+
+
 @dataclass
 class Signed(Operation):
-    """An operation that a processor's signature lets in; a subclass says what its body is.
+    """An operation that a processor's signature lets in; a subclass says what its body is, and `example` as in `gives`.
 
     The handler takes the raw bytes that were signed, so the framework cannot tell what they should hold.
     """
 
     body: ClassVar[Any] = None
+    example: ClassVar[Any] = None
     source_in_header: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Add the signature's headers, and the body, to what the operation needs."""
-        headers = {
-            "webhook-id": "A text of the source's choice, part of what is signed; the key of a card link.",
-            "webhook-timestamp": "When it was signed, in Unix seconds.",
-            "webhook-signature": "`v1,…` (HMAC-SHA256) or `v1a,…` (Ed25519) over id, timestamp and the raw body.",
-        }
-        if self.source_in_header:
-            headers = {"Koinon-Source": "The source that signed (`src_…`)."} | headers
+        headers = SIGNED_HEADERS if self.source_in_header else SIGNED_HEADERS[1:]
         self.parameters = [
             *(self.parameters or []),
             *(
-                Parameter(name=name, param_in="header", required=True, description=text, schema=_TEXT)
-                for name, text in headers.items()
+                Parameter(name=name, param_in="header", required=True, description=text, schema=_TEXT, example=example)
+                for name, text, example in headers
             ),
         ]
         if self.body is not None:
-            content = OpenAPIMediaType(schema=schema_of(self.body))  # type: ignore[arg-type]  # a ready JSON Schema
-            self.request_body = RequestBody(required=True, content={"application/json": content})
+            own: Any = None if self.example is None else {"own": Example(value=_as_text(self.example))}
+            content = OpenAPIMediaType(
+                schema=schema_of(self.body),  # type: ignore[arg-type]  # a ready JSON Schema
+                examples=own,
+            )
+            self.request_body = RequestBody(required=True, content={JSON: content})
 
 
 _TEXT = Schema(type=OpenAPIType.STRING, min_length=1, max_length=KEY_LENGTH_MAXIMUM)
@@ -104,13 +118,32 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
     def whole(value: Any) -> Any:
         if isinstance(value, dict):
-            return (
-                whole(parts[value["$ref"]]) if "$ref" in value else {name: whole(each) for name, each in value.items()}
-            )
+            beside = {name: whole(each) for name, each in value.items() if name != "$ref"}
+            return whole(parts[value["$ref"]]) | beside if "$ref" in value else beside
         return [whole(each) for each in value] if isinstance(value, list) else value
 
     found: dict[str, Any] = whole(schema)
     return found
+
+
+def _as_text(example: Any) -> str:
+    """Return an example as the description takes it up: the framework would leave every null in it out."""
+    return msgspec.json.encode(example).decode()
+
+
+def gives(status: int, body: Any, text: str, *, media_type: str = JSON, example: Any = None) -> dict[int, ResponseSpec]:
+    """Return the answer of a handler whose own type does not say what it holds.
+
+    The members of `example` stand in place of what the fields' own examples come to.
+    """
+    answered = ResponseSpec(
+        data_container=body,
+        generate_examples=False,
+        description=text,
+        media_type=media_type,
+        examples=None if example is None else [Example(value=_as_text(example))],
+    )
+    return {status: answered}
 
 
 def reads(*problems: type[Problem]) -> dict[int, ResponseSpec]:
@@ -118,17 +151,21 @@ def reads(*problems: type[Problem]) -> dict[int, ResponseSpec]:
     return refusals(NotAuthenticated, NotAllowed, InvalidInput, *problems)
 
 
-def writes(status: int, body: Any, *problems: type[Problem]) -> dict[int, ResponseSpec]:
+def writes(status: int, body: Any, *problems: type[Problem], example: Any = None) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that writes once for a key."""
-    return answers(
-        status, body, NotAuthenticated, NotAllowed, InvalidInput, IdempotencyKeyMissing, IdempotencyKeyReused, *problems
+    every: tuple[type[Problem], ...] = (
+        NotAuthenticated,
+        NotAllowed,
+        InvalidInput,
+        IdempotencyKeyMissing,
+        IdempotencyKeyReused,
     )
+    return answers(status, body, *every, *problems, example=example)
 
 
-def answers(status: int, body: Any, *problems: type[Problem]) -> dict[int, ResponseSpec]:
+def answers(status: int, body: Any, *problems: type[Problem], example: Any = None) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that looks at who calls by itself."""
-    answered = ResponseSpec(data_container=body, generate_examples=False, description="Done, once for its key.")
-    return {status: answered} | refusals(*problems)
+    return gives(status, body, "Done, once for its key.", example=example) | refusals(*problems)
 
 
 def refusals(*problems: type[Problem]) -> dict[int, ResponseSpec]:
