@@ -79,11 +79,11 @@ class NewEarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     member: MemberId
     place: PlaceId
-    amount_minor: Annotated[int, Meta(gt=0, le=10**15, examples=[2500])]
+    amount_minor: Annotated[int, Meta(ge=1, le=10**15, examples=[2500])]
     currency: CurrencyText
     occurred_at: Instant
     receipt: TillReceipt | None = None
-    points: Annotated[int, Meta(gt=0, le=POINTS_MAX, examples=[250])] | None = None
+    points: Annotated[int, Meta(ge=1, le=POINTS_MAX, examples=[250])] | None = None
     tender: Annotated[Tender, Meta(examples=[TENDER])] | None = None
 
 

@@ -34,7 +34,7 @@ class NewReversal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """What a till takes back: exactly one of an earning and a captured redemption; the member reads the reason."""
 
     earning: EarningId | None = None
-    redemption: Annotated[str, Meta(max_length=64)] | None = None
+    redemption: Annotated[str, Meta(max_length=64, description="A redemption (`red_…`).")] | None = None
     reason: Annotated[Reason, Meta(examples=["returned"])] | None = None
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
-from litestar.openapi.plugins import JsonRenderPlugin, ScalarRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Tag
 
 from koinon import __version__
 from koinon.audit.plugin import Audit
@@ -24,12 +25,28 @@ from koinon.runtime import Runtime
 from koinon.settings import Settings, from_environment
 from koinon.web.description import DescriptionConfig, StructTexts
 from koinon.web.errors import EXCEPTION_HANDLERS
+from koinon.web.pages.interface import BASE, InterfacePage
 from koinon.web.pages.plugin import Pages
 from koinon.web.plugin import Web
 from offers.plugin import Offers
 from partners.plugin import Partners
 from settlement.plugin import Settlement
 
+CHAPTERS = {
+    "till": "What a till calls: a purchase is reported, points are paid with, and either is taken back.",
+    "members": "Enrolment by a brand, and what members see and do themselves.",
+    "offers": "What brands promise for a purchase, who switched it on, and why a purchase earned what it did.",
+    "processor": "What a payment processor posts: whose card a token is, and card messages.",
+    "settlement": "Windows, runs and approvals for the operator; each brand's own statement and bundle.",
+    "log": "The log of everything, for anybody to check: a checkpoint and tiles, as C2SP writes them.",
+    "identity": "Access tokens for systems, and the key that anybody verifies them with.",
+    "sign-in": "Sessions for people, by a code that is mailed to them.",
+    "parties": "Programmes, partners, their contracts, keys and staff.",
+    "places": "Where cards are taken, and what the card networks call it.",
+    "sources": "Payment processors, and the secrets that they sign with.",
+    "operations": "Whether the process serves, and what the worker has still to do.",
+}
+"""The interface's tags in the order in which they are read, and what each is for."""
 BODY_BYTES_MAXIMUM = 4 * 1024 * 1024
 
 
@@ -89,8 +106,9 @@ def create_app(settings: Settings | None = None, *, connect: bool = True) -> Lit
             title="Koinon",
             version=__version__,
             description="A coalition loyalty platform in which every brand can check its settlement offline.",
-            path="/schema",
-            render_plugins=[ScalarRenderPlugin(), JsonRenderPlugin()],
+            path=BASE,
+            tags=[Tag(name, description=text) for name, text in CHAPTERS.items()],
+            render_plugins=[InterfacePage(), JsonRenderPlugin()],
             create_examples=False,
             use_handler_docstrings=True,
         ),

@@ -79,8 +79,8 @@ async def league(site: Site, town: Town) -> Coalition:
     return made
 
 
-async def everybody(town: Town, ada: Person, league: Coalition) -> list[tuple[Api, tuple[str, ...]]]:
-    """Return a caller of each shell with its pages, those of a settled night too."""
+async def everybody(town: Town, ada: Person, league: Coalition) -> list[tuple[Api | None, tuple[str, ...]]]:
+    """Return a caller of each shell with its pages, those of a settled night too, and nobody with the interface."""
     callers, partner_id = town.scheme.callers, ids.private("par", town.grocer.partner)
     staff = await callers.staff(
         "sam@grocer.example", role="owner", partner_id=partner_id, programme_id=town.scheme.programme_id
@@ -96,6 +96,7 @@ async def everybody(town: Town, ada: Person, league: Coalition) -> list[tuple[Ap
         (staff, PORTAL),
         (finance, ("/portal", "/portal/statements", "/portal/statements/1")),
         (operator, (*OFFICE, *settled)),
+        (None, ("/schema",)),
     ]
 
 
@@ -186,6 +187,22 @@ async def test_the_keyboard_reaches_everything_and_is_seen(
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator("main")).to_be_focused()
+
+
+async def test_the_interface_is_read_on_a_phone(chromium: Browser, site: Site) -> None:
+    """The contents lead to an operation; what is folded opens by keyboard, and nothing in it is cut off."""
+    async with browsing(chromium, site) as page:
+        await page.goto(f"{site.address}/schema")
+        contents = page.get_by_role("navigation", name="Contents")
+        await contents.get_by_text("Till", exact=True).click()
+        await contents.get_by_role("link", name="Report a purchase at a till").click()
+        operation = page.get_by_role("article", name="Report a purchase at a till")
+        await expect(operation.get_by_role("heading", level=3)).to_be_in_viewport()
+        await operation.get_by_text("Fields of the answer").focus()
+        await page.keyboard.press("Enter")
+        await expect(operation.get_by_text("pending_points").nth(1)).to_be_visible()
+        await page.eval_on_selector_all("details", "found => found.forEach(each => { each.open = true })")
+        assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 async def test_a_pay_code_that_ran_out_is_covered(chromium: Browser, site: Site, ada: Person) -> None:

@@ -36,6 +36,7 @@ from koinon.audit.model import Statement
 from koinon.identity.webhook_signatures import sign
 from koinon.settings import Settings
 from koinon.web.card_numbers import found_in_json, holds_card_number
+from koinon.web.pages.headers import POLICY
 from settlement.examples import NIGHT
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import published
@@ -203,8 +204,8 @@ async def test_the_description_is_served(client: httpx.AsyncClient) -> None:
     served = await client.get("/schema/openapi.json")
     assert (served.status_code, served.json()["info"]["title"]) == (200, "Koinon")
     page = await client.get("/schema")
-    assert page.status_code == 200
-    assert page.headers["Content-Type"].startswith("text/html")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert page.headers["Content-Security-Policy"] == POLICY
 
 
 def caller_of(town: Town, member: Api, operation: dict[str, Any]) -> Api:

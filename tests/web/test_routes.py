@@ -57,8 +57,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "GET /ready": EVERYBODY,
     "GET /schema": EVERYBODY,
     "GET /schema/openapi.json": EVERYBODY,
-    "GET /schema/scalar": EVERYBODY,
-    "GET /schema/{path:str}": EVERYBODY,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": EVERYBODY,
     "GET /sign-in/code": EVERYBODY,

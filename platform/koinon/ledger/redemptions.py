@@ -65,9 +65,9 @@ class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """A till asks to reserve points, or as many as an amount is worth at the programme's face value."""
 
     proof: Annotated[Proof, Meta(examples=[{"pay_code": PAY_CODE}])] | None = None
-    member: Annotated[str, Meta(max_length=64)] | None = None
-    points: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM, examples=[500])] | None = None
-    amount_minor: Annotated[int, Meta(gt=0, le=POINTS_MAXIMUM)] | None = None
+    member: Annotated[str, Meta(max_length=64, description="A member (`mem_…`), where staff attest.")] | None = None
+    points: Annotated[int, Meta(ge=1, le=POINTS_MAXIMUM, examples=[500])] | None = None
+    amount_minor: Annotated[int, Meta(ge=1, le=POINTS_MAXIMUM)] | None = None
     currency: Annotated[str, Meta(max_length=3)] | None = None
     place: PlaceId | None = None
     receipt: TillReceipt | None = None

@@ -1,5 +1,6 @@
 """The interface's description as it is served: the framework's, with texts, examples and exact bounds put in."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from litestar.typing import FieldDefinition
 from koinon.web.examples import Components, NoExample, Schema, choices, example_of, over, resolved
 from koinon.web.openapi import JSON
 
+REFUSED = re.compile(r"^- `([a-z0-9-]+)`: (.+)$", re.MULTILINE)
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
 
@@ -69,6 +71,11 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             if int(status) < HTTPStatus.BAD_REQUEST:
                 _complete_answer(int(status), answer, components)
     return made
+
+
+def refused_codes(description: str) -> list[tuple[str, str]]:
+    """Return (code, title) of each refusal that an answer's description lists, as `refusals` writes it."""
+    return REFUSED.findall(description)
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
-INLINE = frozenset({"a", "b", "code", "em", "span", "strong", "time"})
+INLINE = frozenset({"a", "b", "code", "em", "span", "strong", "time", "wbr"})
 REFERENCES = ("for", "aria-labelledby", "aria-describedby")
 
 

@@ -41,8 +41,8 @@ def headers_missing(answer: httpx.Response) -> list[str]:
 
 
 async def test_pages_for_everybody_keep_the_rules(nobody: Browser, town: Town) -> None:
-    """Sign-in, its refusal, and the page that there is none of, with one programme and with two."""
-    assert await broken(nobody, ("/sign-in", "/sign-in/staff")) == {}
+    """Sign-in, its refusal, the interface, and the page that there is none of, with one programme and with two."""
+    assert await broken(nobody, ("/sign-in", "/sign-in/staff", "/schema")) == {}
     assert await broken(nobody, ("/nowhere",), 404) == {}
     await town.another_programme(code="second", name="Δεύτερο πρόγραμμα")
     assert await broken(nobody, ("/sign-in", "/sign-in?programme=second", "/sign-in?programme=none")) == {}

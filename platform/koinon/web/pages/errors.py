@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 from koinon.web.pages.rendering import html, template_text
 from koinon.web.pages.shells import home_of
 
-SYSTEM_PATHS = ("/v1/", "/log/", "/schema", "/.well-known/", "/health", "/ready", "/metrics", "/static/")
+SYSTEM_PATHS = ("/v1/", "/log/", "/schema/", "/.well-known/", "/health", "/ready", "/metrics", "/static/")
 """Where systems call; they read problem documents, also when a browser looks."""
 
 Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]

@@ -23,9 +23,6 @@ PAGE_HEADERS = {
 }
 TRANSPORT = "max-age=31536000"
 
-# The interface's description is drawn by a program of its own.
-NOT_OURS = "/schema"
-
 
 def page_headers(*, secure: bool) -> Callable[[Message, Scope], Awaitable[None]]:
     """Return the hook that adds the headers to whatever is sent; `secure`: people reach the pages by HTTPS alone.
@@ -33,15 +30,14 @@ def page_headers(*, secure: bool) -> Callable[[Message, Scope], Awaitable[None]]
     A hook and not a middleware: the page that says that there is no such page passes no middleware.
     """
 
-    async def add(message: Message, scope: Scope) -> None:
+    async def add(message: Message, _: Scope) -> None:
         if message["type"] != "http.response.start":
             return
         headers = MutableScopeHeaders.from_message(message)
         headers.setdefault("X-Content-Type-Options", "nosniff")
         if secure:
             headers.setdefault("Strict-Transport-Security", TRANSPORT)
-        is_page = headers.get("Content-Type", "").startswith("text/html")
-        if is_page and not scope["path"].startswith(NOT_OURS):
+        if headers.get("Content-Type", "").startswith("text/html"):
             for name, value in PAGE_HEADERS.items():
                 headers[name] = value
 
