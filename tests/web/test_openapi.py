@@ -222,7 +222,14 @@ def caller_of(town: Town, member: Api, operation: dict[str, Any]) -> Api:
 async def known_names(town: Town, ada: Person) -> dict[str, str]:
     """Return, by the names of fields and path parameters, things that there are."""
     await town.grocer.earned(ada, 10_000)
+    place = (await town.scheme.operator.get(f"/v1/places/{town.grocer.place}")).json()
+    listed = await town.scheme.operator.post(
+        f"/v1/partners/{town.grocer.partner}/staff",
+        {"email": "anna@grocer.example", "name": "Anna", "role": "finance"},
+    )
     return {
+        "identity": place["identities"][0]["identity"],
+        "grant": listed.json()["grant"],
         "member": ada.member,
         "place": town.grocer.place,
         "programme": town.scheme.programme,

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from koinon.clock import machine_now
 from koinon.database import Connection, add_unless, beside, on, pool
+from koinon.fields import ProgrammeId, SourceId
 from koinon.identity import tables
 from koinon.identity.model import SOURCE_SCOPES, Caller
 from koinon.identity.webhook_signatures import VerifyingKeys, encode_public_key, verify
@@ -68,10 +70,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class ListedSource(msgspec.Struct, frozen=True, kw_only=True):
     """A processor as the operator sees it; `secrets` is how many count: two while it changes from one to the next."""
 
-    source: str
-    programme: str
-    name: str
-    secrets: int
+    source: SourceId
+    programme: ProgrammeId
+    name: Annotated[str, msgspec.Meta(examples=["Nordic Acquiring"])]
+    secrets: Annotated[int, msgspec.Meta(examples=[1])]
     public_key: str | None
     created_at: datetime
 

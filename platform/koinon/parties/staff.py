@@ -50,7 +50,7 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
 class ListedStaff(Staff, frozen=True, kw_only=True):
     """A person with a role, by name and address, since when, and until when if it was taken back."""
 
-    name: Line
+    name: Annotated[str, msgspec.Meta(examples=["Anna Korhonen"])]
     email: Annotated[str, msgspec.Meta(examples=["anna@grocer.example"])]
     created_at: datetime
     ended_at: datetime | None

@@ -37,7 +37,7 @@ async def test_a_run_shows_every_partys_net(settled: League) -> None:
     ]
     pool = page.named(**{"aria-labelledby": "pool-title"})
     assert [each.text for each in pool.all("span")[:2]] == ["Holds", "US$8.50"]
-    assert pool.all("p")[-1].text.startswith("The pool holds 8.50 USD, 850 minor units, and 1000 outstanding points")
+    assert pool.all("p")[-1].text.startswith("The pool holds 8.50 USD, and 1,000 outstanding points")
 
 
 async def test_a_second_person_approves(settled: League) -> None:
