@@ -12,6 +12,7 @@ from koinon import ids
 from koinon.database import pool, transaction
 from koinon.members.web import of_member, record_of_cursor
 from koinon.problems import invalid_field
+from koinon.web.bodies import FORM
 from koinon.web.cursors import Page, PageCursor
 from koinon.web.pages.rendering import page, see
 from koinon.web.pages.shells import HOMES, PageRequest, Panel, signed_in
@@ -48,7 +49,12 @@ async def member_offers(request: PageRequest, cursor: FromQuery[PageCursor] = No
     return await page(request, "member", "offers/member_offers.html", offers=found, first=cursor is None)
 
 
-@post("/me/offers/{offer:str}/activations", guards=[signed_in("member", "me:write")], include_in_schema=False)
+@post(
+    "/me/offers/{offer:str}/activations",
+    opt={FORM: True},
+    guards=[signed_in("member", "me:write")],
+    include_in_schema=False,
+)
 async def switch_on(request: PageRequest, offer: FromPath[str]) -> Redirect:
     """Switch an offer on, and show the page that the member came from."""
     programme_id, member_id, account_id = of_member(request.user)

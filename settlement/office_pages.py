@@ -13,6 +13,7 @@ from koinon.identity.operations import staff_name
 from koinon.parties.pages import programme_looked_at
 from koinon.parties.programmes import programme
 from koinon.problems import NotAllowed, Problem, invalid_field
+from koinon.web.bodies import FORM
 from koinon.web.cursors import Page, PageCursor
 from koinon.web.pages.rendering import page, see
 from koinon.web.pages.shells import PageRequest, Panel, signed_in
@@ -46,7 +47,7 @@ async def list_windows(request: PageRequest, cursor: FromQuery[PageCursor] = Non
     return await page(request, "office", "settlement/windows_page.html", **found, first=cursor is None)
 
 
-@post("/office/windows/closings", guards=[signed_in("office", *OPERATE)], include_in_schema=False)
+@post("/office/windows/closings", opt={FORM: True}, guards=[signed_in("office", *OPERATE)], include_in_schema=False)
 async def close_window(request: PageRequest) -> Redirect:
     """Close a programme's open window before its night; whoever does is the maker of its run."""
     form = await request.form()
@@ -67,7 +68,10 @@ async def show_run(request: PageRequest, run_id: FromPath[str]) -> Response[str]
 
 
 @post(
-    "/office/runs/{run_id:str}/approvals", guards=[signed_in("office", "settlement:approve")], include_in_schema=False
+    "/office/runs/{run_id:str}/approvals",
+    opt={FORM: True},
+    guards=[signed_in("office", "settlement:approve")],
+    include_in_schema=False,
 )
 async def approve(request: PageRequest, run_id: FromPath[str]) -> Response[Any]:
     """Approve a run as its second person, or say why not."""

@@ -138,6 +138,12 @@ def test_what_is_no_card_number_passes(text: str) -> None:
         ('{"a": 41111111111111110e-1}', ["/a"]),
         ('{"a": 4111111111111111E0}', ["/a"]),
         ('{"a": 1e999999999}', []),
+        ('{"a": 4111111111111111e99999999999999999999}', []),
+        ('{"a": -4111111111111111e-99999999999999999999}', ["/a"]),
+        ('{"a": 4.111111111111111e+00000000000000000015}', ["/a"]),
+        ('{"a": 0.' + "0" * 5000 + "4111111111111111e5016}", ["/a"]),
+        ('{"a": 4111111111111111' + "0" * 5000 + "e-5000}", ["/a"]),
+        ('{"a": 4111111111111111e5000}', ["/a"]),
         ('{"a": [0, {"b/c": {"d~e": "4111111111111111"}}]}', ["/a/1/b~1c/d~0e"]),
         ('{"4111111111111111": 1}', [""]),
         ('{"a": {"4111 1111 1111 1111": {"b": "4111111111111111"}}}', ["/a"]),
@@ -159,19 +165,34 @@ def test_json_is_looked_through(body: str, pointers: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "good", "bad"),
+    ("place", "good", "bad"),
     [
-        ("network_transaction_id", "378282246310005", "4111111111111111"),
-        ("original_network_transaction_id", "371449635398431", "5555555555554444"),
-        ("mid", "378282246310005", "4111111111111111"),
-        ("iban", "FI2112345600000785", "4111111111111111"),
-        ("phone", "+49 151 23456789", "4111111111111111"),
+        ("/network_transaction_id", "378282246310005", "4111111111111111"),
+        ("/original_network_transaction_id", "371449635398431", "5555555555554444"),
+        ("/merchant/mid", "378282246310005", "4111111111111111"),
+        ("/messages/7/merchant/mid", "378282246310005", "4111111111111111"),
+        ("/iban", "FI2112345600000785", "4111111111111111"),
+        ("/phone", "+378282246310005", "4111111111111111"),
     ],
 )
-def test_typed_fields_take_their_own_form_only(name: str, good: str, bad: str) -> None:
-    """A field that is exempt by its name takes digits of its own form, and no card number of another form."""
-    assert found_in_json(json.dumps({"m": [{name: good}]}).encode()) == []
-    assert found_in_json(json.dumps({"m": [{name: bad}]}).encode()) == [f"/m/0/{name}"]
+def test_typed_fields_take_their_own_form_only(place: str, good: str, bad: str) -> None:
+    """A field that is exempt takes digits of its own form, and no card number of another form."""
+    assert found_in_json(at(place, good)) == []
+    assert found_in_json(at(place, bad)) == [place]
+
+
+@pytest.mark.parametrize("place", ["/mid", "/extra/mid", "/extra/merchant/mid", "/mid/0", "/merchant/mid/0"])
+def test_a_typed_field_is_its_place_and_not_its_name(place: str) -> None:
+    """What has the name of an exempt field and stands somewhere else is looked at like anything else."""
+    assert found_in_json(at(place, "378282246310005")) == [place]
+
+
+def at(place: str, value: str) -> bytes:
+    """Return a JSON document with one value at a pointer; a number in it is a place in a list."""
+    document: Any = value
+    for name in reversed(place.split("/")[1:]):
+        document = [*([0] * int(name)), document] if name.isdigit() else {name: document}
+    return json.dumps(document).encode()
 
 
 def test_ibans_that_read_like_cards_pass_by_name() -> None:
@@ -240,7 +261,12 @@ def test_false_positives() -> None:
         bodies = [json.dumps({"note": str(draw.randrange(10 ** (length - 1), 10**length))}) for _ in range(total)]
         rates[length] = sum(bool(found_in_json(body.encode())) for body in bodies)
     exempt = [
-        json.dumps({"network_transaction_id": f"{draw.randrange(10**15):015}", "mid": f"{draw.randrange(10**15):015}"})
+        json.dumps(
+            {
+                "network_transaction_id": f"{draw.randrange(10**15):015}",
+                "merchant": {"mid": f"{draw.randrange(10**15):015}"},
+            }
+        )
         for _ in range(total)
     ]
     hashes = [json.dumps({"hash": f"{draw.getrandbits(256):064x}"}) for _ in range(total)]

@@ -383,4 +383,4 @@ async def test_a_body_that_nobody_can_read(town: Town, database: asyncpg.Pool) -
         large = await api.client.post(
             "/v1/earnings", content=b" " * (5 * 1024 * 1024), headers=headers | {"Idempotency-Key": "k"}
         )
-        assert_refused(large, 413, "http-413")
+        assert_refused(large, 413, "body-too-large", bytes_maximum=4 * 1024 * 1024)

@@ -12,13 +12,13 @@ from litestar.handlers import BaseRouteHandler
 from koinon.identity.model import Caller
 from koinon.identity.sessions import csrf_token
 from koinon.problems import NotAllowed, NotAuthenticated
+from koinon.web.card_numbers import FORM_TYPE
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "_csrf"
-FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class ScopeMissing(NotAllowed):
@@ -96,7 +96,7 @@ async def _check_browser(request: Request[Any, Any, Any], session_id: str) -> No
         return
     require_same_origin(request)
     given = request.headers.get(CSRF_HEADER)
-    if given is None and request.content_type[0] in FORM_TYPES:
+    if given is None and request.content_type[0] == FORM_TYPE:
         field = (await request.form()).get(CSRF_FIELD)
         given = field if isinstance(field, str) else None
     expected = csrf_token(request.app.state.runtime.keys.secret, session_id)

@@ -15,6 +15,8 @@ from koinon.identity.sign_in import CodeInvalid, CodesTooMany, PartnerNeeded, ad
 from koinon.ids import private
 from koinon.problems import InvalidInput, NotFound, invalid_field
 from koinon.settings import Settings
+from koinon.web.bodies import MediaTypeUnsupported
+from koinon.web.errors import BodyTooLarge
 from koinon.web.openapi import reads, refusals
 
 # Anyone may call these: nobody is to make us read more than a form.
@@ -93,7 +95,7 @@ def ended_cookie(settings: Settings) -> Cookie:
     status_code=202,
     operation_id="askSignInCode",
     summary="Ask for a sign-in code by mail",
-    responses=refusals(InvalidInput, CrossSite, CodesTooMany),
+    responses=refusals(InvalidInput, CrossSite, CodesTooMany, BodyTooLarge, MediaTypeUnsupported),
 )
 async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeRequest]) -> CodeSent:
     """Mail a six-digit code, good once for ten minutes, to an address that somebody has.
@@ -113,7 +115,7 @@ async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeR
     status_code=201,
     operation_id="signIn",
     summary="Sign in with a code",
-    responses=refusals(InvalidInput, CodeInvalid, CrossSite, PartnerNeeded),
+    responses=refusals(InvalidInput, CodeInvalid, CrossSite, PartnerNeeded, BodyTooLarge, MediaTypeUnsupported),
 )
 async def open_signed_in_session(
     request: Request[Caller | None, Any, Any], data: JSONBody[SignIn]

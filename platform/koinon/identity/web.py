@@ -21,7 +21,8 @@ from koinon.identity.client_assertions import (
     granted,
 )
 from koinon.ids import public
-from koinon.web.errors import render
+from koinon.web.bodies import FORM, MediaTypeUnsupported
+from koinon.web.errors import BodyTooLarge, render
 from koinon.web.openapi import gives, refusals
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
@@ -77,20 +78,20 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105  # a kind of token, not a secret
 
 
-def _not_a_token_request(request: Request[Any, Any, Any], _: ValidationException) -> Response[dict[str, Any]]:
+def _not_a_token_request(request: Request[Any, Any, Any], _: Exception) -> Response[dict[str, Any]]:
     return render(request, TokenRequestInvalid("the body must be a form, and hold no parameter twice"))
 
 
 @post(
     TOKEN_PATH,
-    opt={"public": True},
+    opt={"public": True, FORM: True},
     status_code=200,
     operation_id="issueAccessToken",
     tags=["identity"],
     summary="Exchange a signed client assertion for an access token",
     request_max_body_size=BODY_BYTES_MAXIMUM,
-    exception_handlers={ValidationException: _not_a_token_request},
-    responses=refusals(TokenRequestInvalid, UnsupportedGrantType, InvalidScope, InvalidClient),
+    exception_handlers={ValidationException: _not_a_token_request, MediaTypeUnsupported: _not_a_token_request},
+    responses=refusals(TokenRequestInvalid, UnsupportedGrantType, InvalidScope, InvalidClient, BodyTooLarge),
 )
 async def issue_access_token(
     request: Request[Any, Any, Any], data: URLEncodedBody[TokenRequest]

@@ -9,7 +9,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -27,6 +26,7 @@ FOUND_MAXIMUM = 20
 MASKED = "[card number]"
 KEY_HEADERS = {b"idempotency-key": "Idempotency-Key", b"webhook-id": "webhook-id"}
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM_TYPE = "application/x-www-form-urlencoded"
 MESSAGE = "this looks like a card number; send the processor's token or the last four digits"
 
 # (first prefix, last prefix, lengths), prefixes of four digits. Left out: UATP (1…, airlines' own), because machine
@@ -76,6 +76,9 @@ _IDENTIFIER = re.compile(
 _SHAPE = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
 _BLANKS = b" \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f._-"
 _THIRTEEN = b"0" * LENGTHS.start
+_DECIMAL = re.compile(r"-?(?P<whole>[0-9]+)(?:\.(?P<fraction>[0-9]+))?(?:[eE](?P<sign>[+-]?)0*(?P<exponent>[0-9]*))?")
+# No body is so long that its digits and an exponent of more than nine come to a card number's length.
+_EXPONENT_DIGITS = 9
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|[\s\S])")
 _RAW_RUN = re.compile(rb"[0-9][0-9\s._-]{11,}[0-9][eE]?")
 # Outside ASCII, digits and what may stand between them: everything that is not a letter, and digits in small print.
@@ -98,20 +101,22 @@ def _is_iban(text: str) -> bool:
     return int("".join(str(int(symbol, 36)) for symbol in plain[4:] + plain[:4])) % 97 == 1
 
 
-# Fields that hold digits of a network's or a bank's own, by name, and only in the form that is theirs: a sixteen-digit
-# number in any of them is refused as everywhere. An ARN (23 digits), an RRN (12) and a terminal (8) have lengths that
-# no card number has and need no exemption; message and receipt ids, tokens and free text get none, for they can hold
-# anything.
+# Fields that hold digits of a network's or a bank's own, by their exact place, and only in the form that is theirs: a
+# sixteen-digit number in any of them is refused as everywhere, and so is a card number in a member of the same name
+# anywhere else. An ARN (23 digits), an RRN (12) and a terminal (8) have lengths that no card number has and need no
+# exemption; message and receipt ids, tokens and free text get none, for they can hold anything.
 TYPED_FIELDS: Mapping[str, Callable[[str], bool]] = {
     # Visa's and American Express's transaction ids: the feed's joins stand on them, and one in 500 reads like a card.
-    "network_transaction_id": _has_fifteen_digits,
-    "original_network_transaction_id": _has_fifteen_digits,
-    # A merchant id is fixed: without this, one merchant in 500 could never be a place.
-    "mid": _has_fifteen_digits,
-    "phone": _is_telephone,
+    "/network_transaction_id": _has_fifteen_digits,
+    "/original_network_transaction_id": _has_fifteen_digits,
+    # A merchant id is fixed: without this, one merchant in 500 could never be paid at.
+    "/merchant/mid": _has_fifteen_digits,
+    "/phone": _is_telephone,
     # An IBAN has two check digits of its own (ISO 7064), which a card number passes one time in 97.
-    "iban": _is_iban,
+    "/iban": _is_iban,
 }
+# A batch's messages are looked at one by one, and together only when the batch around them cannot be read.
+_IN_BATCH = re.compile(r"/messages/[0-9]+(?=/)")
 
 
 class CardNumberRefused(Refused):
@@ -182,7 +187,7 @@ class CardNumberFirewall(ASGIMiddleware):
         _check_line(scope)
         request: Request[Any, Any, Any] = Request(scope, receive, send)
         if request.method not in BODILESS and _is_for_us(scope):
-            pointers = _found_in_body(request.content_type[0], await request.body())
+            pointers = _found_in_body(await request.body(), is_form=request.content_type[0] == FORM_TYPE)
             if pointers:
                 raise CardNumberRefused(errors=[field_error(pointer, MESSAGE, "card-number") for pointer in pointers])
         await next_app(scope, receive, send)
@@ -214,7 +219,7 @@ def _check_line(scope: Scope) -> None:
         for name, value in parse_qsl(query, keep_blank_values=True):
             if holds_card_number(name):
                 raise _refused("query", "")
-            if _is_card_number(name, value):
+            if holds_card_number(value):
                 raise _refused("query", name)
     for header, content in scope["headers"]:
         if header in KEY_HEADERS and holds_card_number(content.decode("latin-1")):
@@ -225,15 +230,17 @@ def _refused(place: str, name: str) -> CardNumberRefused:
     return CardNumberRefused(errors=[{"in": place, "name": name, "code": "card-number", "message": MESSAGE}])
 
 
-def _found_in_body(media_type: str, body: bytes) -> list[str]:
+def _found_in_body(body: bytes, *, is_form: bool) -> list[str]:
+    """Look at a body as JSON whatever its type says: who sends it chooses the type, and the handler the reading."""
     if len(body) < LENGTHS.start:
         return []
-    if media_type == "application/x-www-form-urlencoded":
-        fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        return list(_pointers(_Members(fields)))[:FOUND_MAXIMUM]
-    if media_type == "multipart/form-data":
-        return [""] if holds_card_number(body.decode("utf-8", "replace")) else []
-    return found_in_json(body)
+    fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True) if is_form else []
+    found = [
+        "" if holds_card_number(name) else _member("", name)
+        for name, value in fields
+        if holds_card_number(name) or holds_card_number(value)
+    ]
+    return found[:FOUND_MAXIMUM] or found_in_json(body)
 
 
 def _suspicious(body: bytes) -> bool:
@@ -271,37 +278,50 @@ def _has_thirteen_digits(text: str) -> bool:
 
 
 def _pointers(document: Any) -> Iterator[str]:
-    """Yield the pointers of what looks like a card number; `name` is that of the nearest member above a value."""
-    waiting: list[tuple[Any, str, str]] = [(document, "", "")]
+    """Yield the pointers of what looks like a card number."""
+    waiting: list[tuple[Any, str]] = [(document, "")]
     while waiting:
-        value, pointer, name = waiting.pop()
+        value, pointer = waiting.pop()
         if isinstance(value, _Members):
             for key, item in value:
                 if holds_card_number(key):
                     yield pointer
                 else:
-                    waiting.append((item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", key))
+                    waiting.append((item, _member(pointer, key)))
         elif isinstance(value, list):
-            waiting.extend((item, f"{pointer}/{index}", name) for index, item in enumerate(value))
-        elif isinstance(value, str) and _is_card_number(name, _written_out(value)):
+            waiting.extend((item, f"{pointer}/{index}") for index, item in enumerate(value))
+        elif isinstance(value, str) and _is_card_number(pointer, _written_out(value)):
             yield pointer
 
 
-def _is_card_number(name: str, text: str) -> bool:
+def _member(pointer: str, name: str) -> str:
+    return f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+
+
+def _is_card_number(pointer: str, text: str) -> bool:
     if not holds_card_number(text):
         return False
-    of_its_own_form = TYPED_FIELDS.get(name)
+    of_its_own_form = TYPED_FIELDS.get(_IN_BATCH.sub("", pointer, count=1))
     return of_its_own_form is None or not of_its_own_form(text)
 
 
 def _written_out(value: str) -> str:
-    """Return a text as it is, and a number with an exponent as the whole number that it is, if it is one."""
-    if not isinstance(value, _Number) or not set("eE.") & set(value):
+    """Return a text as it is, and a number with an exponent as the whole number that it is, if it is one.
+
+    By its digits, not as a Decimal: an exponent may be any number, and whoever sends one must get an answer.
+    """
+    number = _DECIMAL.fullmatch(value) if isinstance(value, _Number) else None
+    if number is None:
         return value
-    number = Decimal(value)
-    if abs(number.adjusted()) <= LENGTHS.stop and number == number.to_integral_value():
-        return str(abs(int(number)))
-    return value
+    digits = (number["whole"] + (number["fraction"] or "")).rstrip("0")
+    exponent = number["exponent"] or "0"
+    if len(exponent) > _EXPONENT_DIGITS:
+        return value
+    length = len(number["whole"]) + int((number["sign"] or "") + exponent)
+    if not len(digits) <= length <= len(digits) + LENGTHS.stop:
+        return value
+    whole = digits.ljust(length, "0").lstrip("0")
+    return whole if len(whole) in LENGTHS else value
 
 
 def _plain(text: str) -> str:

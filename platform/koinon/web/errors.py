@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
 from koinon.problems import (
@@ -23,8 +24,17 @@ from koinon.web.card_numbers import mask
 log = structlog.get_logger(__name__)
 
 AT_PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+UNNAMED = "..."
 MISSING = re.compile(r"^Missing required \w+ parameter '(?P<name>[^']+)'")
 BY_STATUS: dict[int, type[Problem]] = {400: InvalidInput, 401: NotAuthenticated, 403: NotAllowed, 404: NotFound}
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than the route takes; `bytes_maximum` says how large one may be."""
+
+    status = 413
+    code = "body-too-large"
+    title = "The body is larger than is taken here"
 
 
 def render(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[str, Any]]:
@@ -41,8 +51,10 @@ def pointer(path: str) -> str:
     """Turn msgspec's path (`.lines[0].amount`) into a JSON pointer (`/lines/0/amount`, RFC 6901)."""
     parts = re.findall(r"\.([^.\[\]]+)|\[([^\]]*)\]", path)
     names = [name or index for name, index in parts]
+    # msgspec does not name the members of a mapping: the pointer ends where it is no longer known.
+    known = names[: names.index(UNNAMED)] if UNNAMED in names else names
     # The framework calls a handler's body `data`; the caller's pointer starts inside it.
-    return "".join("/" + name for name in names[names[:1] == ["data"] :])
+    return "".join("/" + name for name in known[known[:1] == ["data"] :])
 
 
 def validation_problem(error: msgspec.ValidationError | msgspec.DecodeError) -> InvalidInput:
@@ -68,6 +80,9 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
         if missing := MISSING.match(error.detail):  # the framework says this one in a sentence alone
             errors = [field_error("/" + missing["name"], "it has to be given")]
         return render(request, InvalidInput("; ".join(item["message"] for item in errors) or None, errors=errors))
+    if isinstance(error, RequestEntityTooLarge):
+        maximum = request.route_handler.resolve_request_max_body_size()
+        return render(request, BodyTooLarge(f"send at most {maximum} bytes", bytes_maximum=maximum))
     kind = BY_STATUS.get(error.status_code)
     if kind is not None:
         return render(request, kind(None if kind is NotFound else error.detail))

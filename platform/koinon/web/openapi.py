@@ -18,7 +18,9 @@ from koinon.problems import (
     NotAuthenticated,
     Problem,
 )
+from koinon.web.bodies import MediaTypeUnsupported
 from koinon.web.card_numbers import CardNumberRefused
+from koinon.web.errors import BodyTooLarge
 
 KEY_LENGTH_MAXIMUM = 255
 JSON = "application/json"
@@ -165,7 +167,8 @@ def writes(status: int, body: Any, *problems: type[Problem], example: Any = None
 
 def answers(status: int, body: Any, *problems: type[Problem], example: Any = None) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that looks at who calls by itself."""
-    return gives(status, body, "Done, once for its key.", example=example) | refusals(*problems)
+    described = refusals(*problems, BodyTooLarge, MediaTypeUnsupported)
+    return gives(status, body, "Done, once for its key.", example=example) | described
 
 
 def refusals(*problems: type[Problem]) -> dict[int, ResponseSpec]:

@@ -3,7 +3,7 @@
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
-from koinon.web.bodies import JsonRequest
+from koinon.web.bodies import JsonRequest, check_body
 from koinon.web.card_numbers import CardNumberFirewall
 from koinon.web.health import router
 
@@ -14,6 +14,7 @@ class Web(Context):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Refuse card numbers before anything else looks at a request; add health and readiness."""
         app_config.request_class = JsonRequest
+        app_config.before_request = check_body
         app_config.middleware.append(CardNumberFirewall())
         app_config.route_handlers.append(router)
         return app_config

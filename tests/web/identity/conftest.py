@@ -11,6 +11,7 @@ from koinon.database import transaction
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.ids import new_id
+from koinon.web.bodies import FORM
 
 
 class Brand(msgspec.Struct, frozen=True):
@@ -103,5 +104,15 @@ def probe(app: Litestar) -> str:
         """Return the body as it was received."""
         return {"body": (await request.body()).decode("latin-1"), "path": request.url.path}
 
-    app.register(Router("/probe", route_handlers=[who, write, scoped, echo]))
+    @post("/form", guards=[require()], opt={FORM: True}, status_code=200)
+    async def form(request: Request[Caller, Any, Any]) -> dict[str, Any]:
+        """Return the caller."""
+        return described(request.user)
+
+    @post("/form-echo", opt={"public": True, FORM: True}, status_code=200)
+    async def form_echo(request: Request[Any, Any, Any]) -> dict[str, str]:
+        """Return the body as it was received."""
+        return {"body": (await request.body()).decode("latin-1")}
+
+    app.register(Router("/probe", route_handlers=[who, write, scoped, echo, form, form_echo]))
     return "/probe"

@@ -45,6 +45,49 @@ async def test_bodies_are_refused(client: httpx.AsyncClient, probe: str, subtest
             assert "4111" not in answer.text
 
 
+async def test_a_body_s_type_hides_nothing(client: httpx.AsyncClient, probe: str, subtests: pytest.Subtests) -> None:
+    """Whatever the type says, a body is looked at as the JSON that it is, and a form's fields as well."""
+    escaped = b'{"receipt": "4111111111\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031"}'
+    for media_type in (
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        "application/octet-stream",
+        "",
+    ):
+        for path in ("echo", "form-echo"):
+            with subtests.test(media_type=media_type, path=path):
+                headers = {"Content-Type": media_type} if media_type else {}
+                answer = await client.post(f"{probe}/{path}", content=escaped, headers=headers)
+
+                assert problem_of(answer) == (422, "card-number-refused")
+                assert places_of(answer) == ["/receipt"]
+    form = await client.post(f"{probe}/form-echo", data={"phone": "+378282246310005"})
+    assert (problem_of(form), places_of(form)) == ((422, "card-number-refused"), ["/phone"])
+
+
+async def test_a_body_of_another_type_reaches_no_handler(
+    client: httpx.AsyncClient, probe: str, subtests: pytest.Subtests
+) -> None:
+    """A route takes JSON, or a form, and no body that says that it is something else, or nothing."""
+    types = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "", "application")
+    for media_type in (*types, "application/json"):
+        headers = {"Content-Type": media_type} if media_type else {}
+        with subtests.test(media_type=media_type):
+            answers = [
+                await client.post(f"{probe}/{path}", content=b'{"a": 1}', headers=headers)
+                for path in ("echo", "form-echo")
+            ]
+            wanted = ["application/json", "application/x-www-form-urlencoded"]
+            for answer, taken in zip(answers, wanted, strict=True):
+                if media_type == taken:
+                    assert answer.json()["body"] == '{"a": 1}'
+                else:
+                    assert problem_of(answer) == (415, "media-type-unsupported")
+                    assert answer.json()["media_type"] == taken
+    assert (await client.post(f"{probe}/echo", headers={"Content-Type": "text/plain"})).status_code == 200
+
+
 async def test_queries_paths_and_keys_are_refused(
     client: httpx.AsyncClient, probe: str, subtests: pytest.Subtests
 ) -> None:
@@ -81,8 +124,9 @@ async def test_an_unknown_path_is_not_repeated(client: httpx.AsyncClient) -> Non
 
 async def test_clean_bodies_reach_the_handler_as_they_were(client: httpx.AsyncClient, probe: str) -> None:
     """What passes is handed on byte for byte, whatever it is."""
+    headers = {"Content-Type": "application/json; charset=utf-8"}
     for content in (b"", b"{}", b'{"a":  "4111"}', b"\xff\xfe", b'{"network_transaction_id": "378282246310005"}'):
-        answer = await client.post(f"{probe}/echo", content=content)
+        answer = await client.post(f"{probe}/echo", content=content, headers=headers)
 
         assert answer.json()["body"].encode("latin-1") == content
 
@@ -148,4 +192,5 @@ async def test_a_body_that_is_too_large_is_refused_unread(client: httpx.AsyncCli
     """The limit on bodies holds before the firewall reads them."""
     answer = await client.post(f"{probe}/echo", content=b"0" * (4 * 1024 * 1024 + 1))
 
-    assert answer.status_code == 413
+    assert problem_of(answer) == (413, "body-too-large")
+    assert answer.json()["bytes_maximum"] == 4 * 1024 * 1024

@@ -29,6 +29,7 @@ from koinon.identity.sign_in_web import ended_cookie, session_cookie
 from koinon.parties.partners import Partner, partner
 from koinon.parties.programmes import Programme, programmes
 from koinon.problems import InvalidInput, Problem
+from koinon.web.bodies import FORM
 from koinon.web.pages.rendering import html, template_text
 from koinon.web.pages.shells import home_of
 
@@ -74,7 +75,7 @@ async def staff_sign_in(request: Visit, next: FromQuery[str] = "/") -> Response[
     return await _address_page(request, Asked(kind="staff", email="", next=local(next)))
 
 
-@post("/sign-in", opt={"public": True}, include_in_schema=False)
+@post("/sign-in", opt={"public": True, FORM: True}, include_in_schema=False)
 async def send_code(request: Visit) -> Response[Any]:
     """Mail a code to an address, and ask for it."""
     require_same_origin(request)
@@ -103,7 +104,7 @@ async def code_form(request: Visit) -> Response[Any]:
     return Redirect("/sign-in", status_code=303) if asked is None else _code_page(request, asked)
 
 
-@post(CODE_PATH, opt={"public": True}, include_in_schema=False)
+@post(CODE_PATH, opt={"public": True, FORM: True}, include_in_schema=False)
 async def use_code(request: Visit) -> Response[Any]:
     """Sign in with a code, and go where the person wanted to."""
     require_same_origin(request)
@@ -133,7 +134,7 @@ async def use_code(request: Visit) -> Response[Any]:
     return answer
 
 
-@post("/sign-out", guards=[require()], include_in_schema=False)
+@post("/sign-out", opt={FORM: True}, guards=[require()], include_in_schema=False)
 async def sign_out(request: Request[Caller, Any, Any]) -> Redirect:
     """End the session, and say so."""
     if request.user.session_id is not None:
