@@ -10,10 +10,12 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_now
 from koinon.database import beside, pool, transaction
+from koinon.web.bodies import read_body
 from koinon.web.card_numbers import MESSAGE, found_in_json
 from offers.cards import card_key
 from offers.faults import Fault
 from offers.messages import CardMessage
+from offers.nesting import DEPTH_MAXIMUM, shallow
 from offers.reading import Refused, content_hash, in_the_future, read_message
 
 statements = beside(__file__, "feed.sql")
@@ -33,6 +35,9 @@ class ReadableBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a batch holds, for whoever reads the interface's description; its messages are read one by one."""
 
     messages: Annotated[list[CardMessage], Meta(min_length=1, max_length=MESSAGES_MAXIMUM)]
+
+
+_decode = msgspec.json.Decoder(FeedBatch).decode
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,6 +72,20 @@ class Read(msgspec.Struct, frozen=True):
     digest: bytes
 
 
+def read_batch(body: bytes) -> FeedBatch:
+    """Return a batch with its messages unread; raises InvalidInput.
+
+    A message that is nested too deeply for any reader is cut: it is still too deep, and refused for itself alone.
+    """
+    try:
+        return _decode(body)
+    except RecursionError:
+        # The batch and its list stand around a message.
+        return read_body(_decode, shallow(body, DEPTH_MAXIMUM + 3))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return read_body(_decode, body)
+
+
 async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Verdicts:
     """Put the messages of a batch into the inbox, in one transaction, and answer each.
 
@@ -75,8 +94,9 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     verdicts: dict[int, Verdict] = {}
     read: list[Read] = []
     latest = business_now(await pool().fetchval(statements["clock"], programme_id)) + FUTURE_MAXIMUM
-    for position, raw in enumerate(batch.messages):
-        message = _without_card_number(raw) or _read(raw, source_id)
+    for position, each in enumerate(batch.messages):
+        raw = shallow(bytes(each), DEPTH_MAXIMUM + 1)
+        message = _without_card_number(raw) or read_message(raw, str(source_id), ids.public("src", source_id))
         if isinstance(message, CardMessage) and message.occurred_at > latest:
             message = in_the_future(message)
         if isinstance(message, Refused):
@@ -86,25 +106,18 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
         else:
             read.append(Read(position, message, content_hash(raw)))
     if read:
-        for each, verdict in zip(read, await _store(programme_id, source_id, read), strict=True):
-            verdicts[each.position] = Verdict(
-                position=each.position, message_id=each.message.message_id, verdict=verdict
+        for taken, verdict in zip(read, await _store(programme_id, source_id, read), strict=True):
+            verdicts[taken.position] = Verdict(
+                position=taken.position, message_id=taken.message.message_id, verdict=verdict
             )
     ordered = tuple(verdicts[position] for position in range(len(batch.messages)))
     counts = {name: sum(each.verdict == name for each in ordered) for name in ("accepted", "duplicate", "conflict")}
     return Verdicts(refused=len(ordered) - sum(counts.values()), verdicts=ordered, **counts)
 
 
-def _read(raw: msgspec.Raw, source_id: int) -> CardMessage | Refused:
-    try:
-        return read_message(raw, str(source_id), ids.public("src", source_id))
-    except RecursionError:
-        return Refused(None, (Fault("", "malformed-json", "The message is nested too deeply."),))
-
-
-def _without_card_number(raw: msgspec.Raw) -> Refused | None:
+def _without_card_number(raw: bytes) -> Refused | None:
     """Return the refusal of a message that holds what looks like a card number anywhere, by its place alone."""
-    pointers = found_in_json(bytes(raw))
+    pointers = found_in_json(raw)
     if not pointers:
         return None
     return Refused(None, tuple(Fault(pointer, "card-number", MESSAGE) for pointer in pointers))

@@ -18,6 +18,7 @@ from offers.messages import (
     NEEDS_MERCHANT,
     CardMessage,
 )
+from offers.nesting import DEPTH_MAXIMUM, is_deeper
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ DETAILS = {
     "in-the-future": "The time lies more than a day ahead of the programme's clock.",
     "incomplete-pair": "The billing amount and its currency come together.",
     "malformed-json": "This is not JSON in UTF-8.",
+    "nested-too-deeply": f"A message is at most {DEPTH_MAXIMUM} objects and lists deep.",
     "missing-field": "This field is needed.",
     "no-merchant": "The merchant needs an id or a descriptor.",
     "not-whole": "The number is whole: amounts are in minor units.",
@@ -84,6 +86,8 @@ _DIGIT_GROUPS = re.compile(r"(?<![0-9A-Za-z])[0-9]+(?:[ .\-][0-9]+)*(?![0-9A-Za-
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PATH = re.compile(r" - at `\$([\w.\[\]]*)`$")
 _NUL = b"\\u0000"
+_STRING_OR_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?[0-9][-+.0-9eE]*+', re.DOTALL)
+_BEYOND = "\0beyond"
 _DECODE = msgspec.json.Decoder(CardMessage).decode
 _ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
 
@@ -168,7 +172,9 @@ def _faults(message: CardMessage, sources: Container[str]) -> Iterator[Fault]:
         yield _fault("/card_token", "card-number")
     if message.type in NEEDS_MERCHANT and not _names_merchant(message):
         yield _fault("/merchant", "no-merchant")
-    if message.extra is not None and len(msgspec.json.encode(message.extra)) > EXTRA_BYTES_MAX:
+    if is_deeper(message.extra, DEPTH_MAXIMUM - 1):
+        yield _fault("/extra", "nested-too-deeply")
+    elif message.extra is not None and len(msgspec.json.encode(message.extra)) > EXTRA_BYTES_MAX:
         yield _fault("/extra", "extra-too-large")
     yield from _amount_faults(message)
 
@@ -210,7 +216,7 @@ def _names_merchant(message: CardMessage) -> bool:
 def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> CardMessage | Refused:
     """Read a message that failed to decode: mend a numeric currency, or find every fault, not only the first."""
     try:
-        content = msgspec.json.decode(raw)
+        content, is_bounded = _content(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Refused(None, (_fault("", "malformed-json"),))
     if not isinstance(content, dict):
@@ -220,6 +226,8 @@ def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> Car
         if type(content.get(name)) is int and 0 <= content[name] <= 999:
             content[name] = f"{content[name]:03d}"
     faults = list(_field_faults(content))
+    if not is_bounded and not faults:
+        faults = [_fault("", "out-of-range")]  # in a member that stands twice
     if not faults:
         return _normal(msgspec.convert(content, CardMessage), source_id, known_as)
     message_id = content.get("message_id")
@@ -229,14 +237,35 @@ def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> Car
     return Refused(message_id if readable else None, tuple(faults))
 
 
+def _content(raw: bytes | msgspec.Raw) -> tuple[Any, bool]:
+    """Return what a message says, and whether all of its numbers are some that we can hold; others are _BEYOND."""
+    try:
+        return msgspec.json.decode(raw), True
+    except msgspec.ValidationError:
+        return msgspec.json.decode(_STRING_OR_NUMBER.sub(_bounded, bytes(raw))), False
+
+
+def _bounded(token: re.Match[bytes]) -> bytes:
+    text = token[0]
+    if text.startswith(b'"'):
+        return text
+    try:
+        msgspec.json.decode(text)
+    except msgspec.ValidationError:
+        return msgspec.json.encode(_BEYOND)
+    except msgspec.DecodeError:
+        return text
+    return text
+
+
 def _field_faults(content: dict[str, Any]) -> Iterator[Fault]:
     for name, field in _FIELDS.items():
         if name not in content:
             if field.required:
                 yield _fault(f"/{name}", "missing-field")
             continue
-        if _NUL in msgspec.json.encode(content[name]) and _holds_nul(content[name]):
-            yield _fault(f"/{name}", "unprintable")
+        if wrong := next(_unstorable(content[name], f"/{name}"), None):
+            yield wrong
             continue
         try:
             msgspec.convert(content[name], field.type)
@@ -268,12 +297,20 @@ def _safe(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1") if fit else "-"
 
 
-def _holds_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(each) for pair in value.items() for each in pair)
-    return isinstance(value, list) and any(_holds_nul(each) for each in value)
+def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
+    """Yield the NULs and the numbers beyond all bounds in a value, each by its place."""
+    if value == _BEYOND:
+        yield _fault(pointer, "out-of-range")
+    elif isinstance(value, str) and "\0" in value:
+        yield _fault(pointer, "unprintable")
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if "\0" in name:
+                yield _fault(pointer, "unprintable")
+            yield from _unstorable(each, f"{pointer}/{_safe(name)}")
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield from _unstorable(each, f"{pointer}/{place}")
 
 
 def in_the_future(message: CardMessage) -> Refused:

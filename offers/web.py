@@ -21,12 +21,11 @@ from koinon.web.openapi import Keyed, Signed, answers, writes
 from koinon.web.requests import Write, answer, once, write_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
 from offers.earnings import Earning, NewEarning, UnknownEarning
-from offers.feed import FeedBatch, ReadableBatch, Verdicts, take_batch
+from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
 from offers.reversals import NewReversal, Reversal, record
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]
-decode_batch = msgspec.json.Decoder(FeedBatch).decode
 decode_card = msgspec.json.Decoder(CardAssertion).decode
 decode_end = msgspec.json.Decoder(CardEnd).decode
 encoder = msgspec.json.Encoder()
@@ -162,7 +161,7 @@ async def post_transactions(request: Request[Any, Any, Any], source: FromPath[st
     """
     known, _, body = await _signed(request, source)
     try:
-        batch = read_body(decode_batch, body)
+        batch = read_batch(body)
     except InvalidInput:
         # The firewall left the body to the messages: what is wrong around them may be a card number, and is not echoed.
         if pointers := found_in_json(body):
@@ -178,6 +177,8 @@ async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, W
     Raises SignatureInvalid, TimestampStale; a source that nobody knows is answered as a signature that nobody made.
     """
     body = await request.body()
+    if not name:
+        raise SignatureInvalid("Koinon-Source is missing: it names the source that signed")
     try:
         source: Source = await request.app.state.sources.load(ids.private("src", name))
     except (ValueError, UnknownSource):

@@ -208,7 +208,7 @@ def test_fillers_of_networks_are_dropped(nothing: str) -> None:
         ({"merchant": {"city": "Helsinki"}}, [("/merchant", "no-merchant")]),
         ({"merchant": {"brand": "x", "descriptor": "y"}}, [("/merchant/brand", "unknown-field")]),
         ({"merchant": {"mid": 123}}, [("/merchant/mid", "wrong-type")]),
-        ({"merchant": {"descriptor": "GRO\0CER"}}, [("/merchant", "unprintable")]),
+        ({"merchant": {"descriptor": "GRO\0CER"}}, [("/merchant/descriptor", "unprintable")]),
         ({"extra": {"x": "y" * 8192}}, [("/extra", "extra-too-large")]),
         ({"extra": []}, [("/extra", "wrong-type")]),
         ({"card_number": "x"}, [("/card_number", "unknown-field")]),

@@ -130,7 +130,7 @@ async def test_a_batch_that_nobody_signed(town: Town, database: asyncpg.Pool) ->
             await send(path, body, headers={"webhook-timestamp": "soon"}),
             await send("/v1/feeds/src_1/transactions", body),
             await send("/v1/feeds/src_" + "0" * 13 + "/transactions", body),
-            await town.processor.client.post(path, content=body),
+            await town.processor.client.post(path, content=body, headers={"Content-Type": "application/json"}),
         ):
             assert_refused(answer, 401, "signature-invalid")
         for seconds in (-301, 360):
@@ -148,6 +148,9 @@ CARD_NUMBER_PLACES: list[tuple[dict[str, Any], str]] = [
     ({"network_transaction_id": PLAIN_CARD_NUMBER}, "/network_transaction_id"),
     ({PLAIN_CARD_NUMBER: 1}, ""),
     ({"colour": PLAIN_CARD_NUMBER}, "/colour"),
+    ({"extra": {"mid": "378282246310005"}}, "/extra/mid"),
+    ({"extra": {"phone": "+378282246310005"}}, "/extra/phone"),
+    ({"extra": {"merchant": {"mid": "378282246310005"}}}, "/extra/merchant/mid"),
 ]
 
 
@@ -178,6 +181,11 @@ async def test_a_card_number_in_the_envelope(town: Town, database: asyncpg.Pool)
         assert "1111" not in echoed.text
 
 
+def nest(levels: int) -> dict[str, Any]:
+    """Return an object with so many others in it."""
+    return {"a": nest(levels - 1)} if levels else {}
+
+
 FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"amount_minor": -1}, "/amount_minor", "amount-not-positive"),
     ({"amount_minor": 0}, "/amount_minor", "amount-not-positive"),
@@ -199,6 +207,10 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"colour": "red"}, "/colour", "unknown-field"),
     ({"merchant": ...}, "/merchant", "no-merchant"),
     ({"extra": {"n": "x" * 9000}}, "/extra", "extra-too-large"),
+    ({"extra": nest(31)}, "/extra", "nested-too-deeply"),
+    ({"extra": nest(500)}, "/extra", "nested-too-deeply"),
+    ({"merchant": nest(500)}, "/merchant/a", "unknown-field"),
+    ({"colour": nest(500)}, "/colour", "unknown-field"),
 ]
 
 
@@ -214,6 +226,72 @@ async def test_a_wrong_message_is_refused_alone(town: Town, database: asyncpg.Po
     assert found == [[(pointer, code)] for _, pointer, code in FAULTS]
     assert (body["refused"], body["accepted"]) == (len(FAULTS) + 3, 1)
     assert await database.fetchval("SELECT count(*) FROM offers.message") == 1
+
+
+BEYOND: list[tuple[str, str, str]] = [
+    ("amount_minor", "1e400", "/amount_minor"),
+    ("amount_minor", "-1e400", "/amount_minor"),
+    ("amount_minor", "9" * 5000, "/amount_minor"),
+    ("amount_minor", "4e99999999999999999999", "/amount_minor"),
+    ("components", '{"tip_minor": 1e400}', "/components/tip_minor"),
+    ("extra", '{"a/b": [0, {"c": 1e400, "d": "1e400"}]}', "/extra/a~1b/1/c"),
+    ("extra", '{"a": 1e400, "a": 1}', ""),
+]
+
+
+async def test_a_number_beyond_all_bounds(town: Town, database: asyncpg.Pool) -> None:
+    """It is refused with its message, by its place and the message's id; the others are taken."""
+    path = f"/v1/feeds/{town.processor.source}/transactions"
+    right = msgspec.json.encode(card_message(town.grocer, TOKEN)).decode()
+    wrong = [
+        msgspec.json.encode(card_message(town.grocer, TOKEN, message_id=f"m{place}", **{name: "PLACE"}))
+        .decode()
+        .replace('"PLACE"', text)
+        for place, (name, text, _) in enumerate(BEYOND)
+    ]
+    answer = await town.processor.send(path, f'{{"messages": [{",".join([*wrong, right])}]}}'.encode())
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    assert [
+        (each["message_id"], [(error["pointer"], error["code"]) for error in each["errors"]])
+        for each in answer.json()["verdicts"][:-1]
+    ] == [(f"m{place}", [(pointer, "out-of-range")]) for place, (_, _, pointer) in enumerate(BEYOND)]
+    assert await database.fetchval("SELECT count(*) FROM offers.message") == 1
+
+
+async def test_a_card_number_with_an_exponent(town: Town, database: asyncpg.Pool) -> None:
+    """Whatever the exponent, its message alone is refused, and other routes refuse it as what it is."""
+    path = f"/v1/feeds/{town.processor.source}/transactions"
+    right = msgspec.json.encode(card_message(town.grocer, TOKEN)).decode()
+    texts = [f"{PLAIN_CARD_NUMBER}e{exponent}" for exponent in ("0", "9" * 7, "9" * 20, "-" + "9" * 20)]
+    wrong = [right.replace("1000", text) for text in texts]
+    answer = await town.processor.send(path, f'{{"messages": [{",".join([*wrong, right])}]}}'.encode())
+    assert (answer.status_code, verdicts(answer.json())) == (202, ["refused"] * len(texts) + ["accepted"])
+    assert {error["pointer"] for each in answer.json()["verdicts"][:-1] for error in each["errors"]} == {
+        "/amount_minor"
+    }
+    assert PLAIN_CARD_NUMBER not in answer.text
+
+
+async def test_a_message_that_is_nested_without_end(town: Town, database: asyncpg.Pool) -> None:
+    """It has its own verdict and its id, however deep it is; the others are taken."""
+    path = f"/v1/feeds/{town.processor.source}/transactions"
+    right = msgspec.json.encode(card_message(town.grocer, TOKEN)).decode()
+    deep = [
+        msgspec.json.encode(card_message(town.grocer, TOKEN, message_id=f"m{levels}", extra="DEEP"))
+        .decode()
+        .replace('"DEEP"', '{"a":' * levels + "1" + "}" * levels)
+        for levels in (31, 32, 1_000, 100_000)
+    ]
+    array = "[" * 100_000 + "]" * 100_000
+    answer = await town.processor.send(path, f'{{"messages": [{",".join([*deep, array, right])}]}}'.encode())
+    body = answer.json()
+    assert (answer.status_code, verdicts(body)) == (202, ["accepted", *["refused"] * 4, "accepted"])
+    assert [each["message_id"] for each in body["verdicts"][:5]] == ["m31", "m32", "m1000", "m100000", None]
+    assert [[(error["pointer"], error["code"]) for error in each["errors"]] for each in body["verdicts"][1:5]] == [
+        *[[("/extra", "nested-too-deeply")]] * 3,
+        [("", "not-an-object")],
+    ]
+    assert await database.fetchval("SELECT count(*) FROM offers.message") == 2
 
 
 async def test_a_batch_that_cannot_be_read(town: Town, database: asyncpg.Pool) -> None:
@@ -234,12 +312,11 @@ async def test_a_batch_that_cannot_be_read(town: Town, database: asyncpg.Pool) -
             b'{"messages": {}}',
             b'{"messages": [' + right,
             b'{"messages": [' + right + b"], \xff}",
-            b'{"messages": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
             b'{"messages": [' + right + b'], "note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         ):
             assert_refused(await town.processor.send(path, body), 400, "invalid-input")
         large = await town.processor.send(path, b" " * (BODY_BYTES_MAXIMUM + 1))
-        assert_refused(large, 413, "http-413")
+        assert_refused(large, 413, "body-too-large", bytes_maximum=4 * 1024 * 1024)
 
 
 async def test_a_message_that_nobody_can_read(town: Town, database: asyncpg.Pool) -> None:
