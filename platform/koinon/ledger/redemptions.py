@@ -228,6 +228,8 @@ def _check(facts: asyncpg.Record, asked: NewRedemption, place_id: int | None) ->
     if (asked.points is None) == (asked.amount_minor is None):
         raise invalid_field("/points", "give either points or amount_minor with currency")
     if asked.amount_minor is not None:
+        if asked.currency is None:
+            raise invalid_field("/currency", "an amount needs its currency")
         if asked.currency != facts["settlement_currency"]:
             raise CurrencyMismatch(currency=asked.currency, programme_currency=facts["settlement_currency"])
         face_value = Fraction(facts["face_value_num"], facts["face_value_den"])

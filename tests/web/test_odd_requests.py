@@ -1,0 +1,109 @@
+"""Odd requests: what no honest caller sends is refused as exactly as an honest mistake, and nothing changes."""
+
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+
+from tests.web.conftest import Api, Callers
+from tests.web.scheme import assert_field, assert_refused, unchanged
+from tests.web.town import Town, found_town
+
+OTHER_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "")
+
+
+@pytest.fixture
+async def town(callers: Callers, app: Litestar) -> Town:
+    """Give a programme with a grocer, a café and a processor."""
+    return await found_town(callers, app.state.runtime.keys.secret)
+
+
+async def send(api: Api, path: str, body: bytes, media_type: str = "application/json") -> httpx.Response:
+    """Post raw bytes, as of a media type or of none."""
+    headers = api.headers | {"Idempotency-Key": "key"} | ({"Content-Type": media_type} if media_type else {})
+    return await api.client.post(path, content=body, headers=headers)
+
+
+async def test_a_body_whose_type_lies(town: Town, database: asyncpg.Pool) -> None:
+    """A card number in it is found, whatever the type says; without one, the type is refused."""
+    ada = await town.person()
+    asked = msgspec.json.encode(town.grocer.earning(ada, points=1, receipt="RECEIPT"))
+    escaped = asked.replace(b"RECEIPT", b"4111111111" + rb"\u0031" * 6)
+    async with unchanged(database):
+        for media_type in OTHER_TYPES:
+            found = await send(town.grocer.api, "/v1/earnings", escaped, media_type)
+            assert_refused(found, 422, "card-number-refused")
+            assert [error["pointer"] for error in found.json()["errors"]] == ["/receipt"]
+            clean = await send(town.grocer.api, "/v1/earnings", asked, media_type)
+            assert_refused(clean, 415, "media-type-unsupported", media_type="application/json")
+    assert (await send(town.grocer.api, "/v1/earnings", asked)).status_code == 201
+
+
+async def test_a_signed_body_whose_type_lies(town: Town, database: asyncpg.Pool) -> None:
+    """A card link and a batch are JSON and say so."""
+    ada = await town.person()
+    link = msgspec.json.encode({"member": ada.member, "token": "tok-ada"})
+    async with unchanged(database):
+        for path in ("/v1/cards", f"/v1/feeds/{town.processor.source}/transactions"):
+            for media_type in OTHER_TYPES[:3]:
+                answer = await town.processor.send(path, link, headers={"Content-Type": media_type})
+                assert_refused(answer, 415, "media-type-unsupported")
+
+
+BEYOND = ("1e400", "-1e400", "9" * 5000, "4e99999999999999999999")
+
+
+async def test_a_number_beyond_all_bounds(town: Town, database: asyncpg.Pool) -> None:
+    """It is refused by its place, as a wrong number of any other size is."""
+    ada = await town.person()
+    earning = msgspec.json.encode(town.grocer.earning(ada, points=1, amount_minor="BEYOND")).decode()
+    redemption = '{"proof": {"staff": {"name": "A"}}, "points": "BEYOND"}'
+    key = '{"name": "till", "public_jwk": {"kty": "OKP", "more": {"x": ["BEYOND"]}}}'
+    async with unchanged(database):
+        for number in BEYOND:
+            for api, path, body, pointer in (
+                (town.grocer.api, "/v1/earnings", earning, "/amount_minor"),
+                (town.grocer.api, "/v1/redemptions", redemption, "/points"),
+                # A mapping's members have no names that anybody but the caller knows.
+                (town.scheme.operator, f"/v1/partners/{town.grocer.partner}/keys", key, "/public_jwk"),
+            ):
+                answer = await send(api, path, body.replace('"BEYOND"', number).encode())
+                assert_refused(answer, 400, "invalid-input")
+                assert_field(answer, pointer)
+
+
+async def test_an_empty_body(town: Town, database: asyncpg.Pool) -> None:
+    """Where one is needed, that is what is said, in the words of the caller and not of the code."""
+    async with unchanged(database):
+        for path in ("/v1/earnings", "/v1/redemptions", "/v1/members", "/v1/offers", "/v1/sign-in/codes"):
+            assert_needed(await send(town.grocer.api, path, b""))
+        for path in ("/v1/cards", f"/v1/feeds/{town.processor.source}/transactions"):
+            assert_needed(await town.processor.send(path, b""))
+
+
+def assert_needed(answer: httpx.Response) -> None:
+    """Assert that an answer asks for a body."""
+    assert_refused(answer, 400, "invalid-input", detail="a JSON body is needed")
+    assert_field(answer, "")
+
+
+async def test_an_amount_without_its_currency(town: Town, database: asyncpg.Pool) -> None:
+    """It could be of any; the field that is missing is named."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    proof = {"pay_code": await ada.pay_code()}
+    async with unchanged(database):
+        answer = await town.cafe.reserve(amount_minor=5, proof=proof)
+        assert_refused(answer, 400, "invalid-input")
+        assert_field(answer, "/currency")
+
+
+async def test_a_link_without_its_source(town: Town, database: asyncpg.Pool) -> None:
+    """The header that is missing is named."""
+    async with unchanged(database):
+        for path, body in (("/v1/cards", b"{}"), ("/v1/cards/crd_1/ends", b"")):
+            answer = await town.processor.send(path, body, headers={"Koinon-Source": ""})
+            assert_refused(answer, 401, "signature-invalid")
+            assert answer.json()["detail"].startswith("Koinon-Source is missing")
