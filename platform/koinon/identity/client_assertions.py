@@ -1,7 +1,7 @@
 """Client assertions (RFC 7523, `private_key_jwt`): a client proves who it is with a key that never leaves it."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import jwt
 import msgspec
@@ -16,10 +16,25 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPE = "client_credentials"
 AHEAD_SECONDS_MAXIMUM = 300
 LEEWAY_SECONDS = 10
-JTI_LENGTH_MAXIMUM = 255
 REQUIRED = ["iss", "sub", "aud", "exp", "jti"]
 
 statements = beside(__file__)
+
+NumericDate = Annotated[float, msgspec.Meta(ge=0, le=2**40)]
+"""Seconds since 1970 (RFC 7519 §2), so few that every clock can tell them."""
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """The claims of an assertion, each of its own type: what reads tokens for everybody takes text for a time."""
+
+    iss: str
+    sub: str
+    aud: str | list[str]
+    exp: NumericDate
+    # The database keeps it: it is text that can be kept.
+    jti: Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]{1,255}$(?!\n)")]
+    nbf: NumericDate | None = None
+    iat: NumericDate | None = None
 
 
 class InvalidClient(NotAuthenticated):
@@ -75,15 +90,13 @@ async def authenticate(connection: Connection, assertion: str, audiences: frozen
     The assertion is EdDSA; iss and sub are the client's id, aud is one of `audiences` alone, exp is at most five
     minutes of machine time ahead, and jti was not used before. Raises InvalidClient.
     """
-    client = await _claimed(connection, assertion)
-    claims = _verified(assertion, client, audiences)
-    if claims["exp"] > now.timestamp() + AHEAD_SECONDS_MAXIMUM + LEEWAY_SECONDS:
+    claims = _claims(assertion)
+    client = await _claimed(connection, claims)
+    _verify(assertion, claims, client, audiences)
+    if claims.exp > now.timestamp() + AHEAD_SECONDS_MAXIMUM + LEEWAY_SECONDS:
         raise InvalidClient(f"exp is more than {AHEAD_SECONDS_MAXIMUM} seconds ahead")
-    jti = claims["jti"]
-    if not 1 <= len(jti) <= JTI_LENGTH_MAXIMUM:
-        raise InvalidClient(f"jti must have 1 to {JTI_LENGTH_MAXIMUM} characters")
-    last = datetime.fromtimestamp(int(claims["exp"]) + 2 * LEEWAY_SECONDS, UTC)
-    if await connection.fetchval(statements["use_assertion"], client.client_id, jti, last) is None:
+    last = datetime.fromtimestamp(int(claims.exp) + 2 * LEEWAY_SECONDS, UTC)
+    if await connection.fetchval(statements["use_assertion"], client.client_id, claims.jti, last) is None:
         raise InvalidClient("this assertion was used before: sign a new one with a new jti")
     return client
 
@@ -97,12 +110,21 @@ async def load_client(connection: Connection, client_id: int) -> Client | None:
     return msgspec.convert(row.to_dict() | facts, Client)
 
 
-async def _claimed(connection: Connection, assertion: str) -> Client:
+def _claims(assertion: str) -> Claims:
+    """Return the claims of an assertion as nobody has proven them yet."""
     try:
-        claims = jwt.decode(assertion, options={"verify_signature": False})
-        client_id = private("cli", claims["iss"])
-    except (jwt.InvalidTokenError, KeyError, ValueError, AttributeError):
-        raise InvalidClient("it is not a JWT whose iss is a client id (cli_…)") from None
+        return msgspec.convert(jwt.decode(assertion, options={"verify_signature": False}), Claims)
+    except msgspec.ValidationError as error:
+        raise InvalidClient(f"its claims are not those of an assertion: {error}") from None
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise InvalidClient("it is not a JWT") from None
+
+
+async def _claimed(connection: Connection, claims: Claims) -> Client:
+    try:
+        client_id = private("cli", claims.iss)
+    except ValueError:
+        raise InvalidClient("iss is not a client id (cli_…)") from None
     client = await load_client(connection, client_id)
     # The same words for both, so that nobody learns which clients there were.
     if client is None or client.revoked:
@@ -110,9 +132,9 @@ async def _claimed(connection: Connection, assertion: str) -> Client:
     return client
 
 
-def _verified(assertion: str, client: Client, audiences: frozenset[str]) -> dict[str, Any]:
+def _verify(assertion: str, claims: Claims, client: Client, audiences: frozenset[str]) -> None:
     try:
-        claims = jwt.decode(
+        jwt.decode(
             assertion,
             jwt.PyJWK({**client.public_jwk, "alg": "EdDSA"}),
             algorithms=["EdDSA"],
@@ -123,11 +145,7 @@ def _verified(assertion: str, client: Client, audiences: frozenset[str]) -> dict
     except jwt.InvalidTokenError as error:
         # PyJWT's messages name claims and never hold their values, but for an unknown algorithm, which is no secret.
         raise InvalidClient(str(error)) from None
-    if claims["sub"] != claims["iss"]:
+    if claims.sub != claims.iss:
         raise InvalidClient("sub and iss must both be the client id")
-    audience = claims["aud"]
-    if isinstance(audience, list) and len(audience) != 1:
+    if isinstance(claims.aud, list) and len(claims.aud) != 1:
         raise InvalidClient("aud must name this server alone: whoever else it names could use the assertion here")
-    if not isinstance(claims["jti"], str):
-        raise InvalidClient("jti must be text")
-    return dict(claims)

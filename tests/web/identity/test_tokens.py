@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon.database import transaction
 from koinon.identity.client_assertions import ASSERTION_TYPE
-from koinon.identity.model import Client
+from koinon.identity.model import Client, encode_base64url
 from koinon.identity.operations import grant_role, make_staff, register_client, revoke_client
 from koinon.ids import new_id, public
 from koinon.settings import Settings
@@ -108,6 +108,21 @@ WRONG_CLAIMS: tuple[dict[str, Any], ...] = (
     {"jti": ""},
     {"jti": 7},
     {"jti": "x" * 256},
+    {"jti": "a\u0000b"},
+    {"jti": "a\nb"},
+    {"jti": "\ud800"},
+    {"exp": str(int(time.time()) + 60)},
+    {"exp": True},
+    {"exp": float("inf")},
+    {"exp": float("nan")},
+    {"exp": 10**400},
+    {"exp": [1]},
+    {"nbf": float("inf")},
+    {"iat": "now"},
+    {"iss": "cli_\ud800"},
+    {"sub": 7},
+    {"aud": [7]},
+    {"aud": {"a": "b"}},
     {"nbf": int(time.time()) + 86_400},
     {"iat": int(time.time()) + 86_400},
 )
@@ -169,6 +184,8 @@ def forged(settings: Settings, client: Client) -> dict[str, str]:
         "no token": "hello",
         "nothing": " ",
         "not UTF-8": "\udcff",
+        "nested claims": f"{right.partition('.')[0]}.{encode_base64url(b'[' * 8_000)}.x",
+        "nested header": f"{encode_base64url(b'[' * 8_000)}.{right.partition('.')[2]}",
     }
 
 
