@@ -186,7 +186,7 @@ async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, W
     webhook_id = verify_source(request.headers, body, source)
     if len(webhook_id) > 255:
         raise InvalidInput("webhook-id has at most 255 characters")
-    digest = content_hash(request.method, request.url.path, body)
+    digest = content_hash(request.method, request.scope["path"], body)
     return source, Write(caller=source.caller, key=webhook_id, content_hash=digest), body
 
 

@@ -1,12 +1,12 @@
 """Odd requests: what no honest caller sends is refused as exactly as an honest mistake, and nothing changes."""
 
-
 import asyncpg
 import httpx
 import msgspec
 import pytest
 from litestar import Litestar
 
+from koinon.identity.model import encode_base64url
 from tests.web.conftest import Api, Callers
 from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import Town, found_town
@@ -107,3 +107,43 @@ async def test_a_link_without_its_source(town: Town, database: asyncpg.Pool) -> 
             answer = await town.processor.send(path, body, headers={"Koinon-Source": ""})
             assert_refused(answer, 401, "signature-invalid")
             assert answer.json()["detail"].startswith("Koinon-Source is missing")
+
+
+HOSTS = ("x:abc", "[::1", "127.0.0.1:99999999", "\xe4")
+ROADS = ("/health", "/", "/sign-in", "/nothing", "/schema", "/schema/openapi.json", "/log/checkpoint", "/me")
+
+
+async def test_a_host_that_is_none(town: Town, database: asyncpg.Pool) -> None:
+    """A call is served, or refused as what it is: what it calls us by is nobody's reason to fail."""
+    ada = await town.person()
+    client = town.scheme.operator.client
+    earned = await town.grocer.api.post("/v1/earnings", town.grocer.earning(ada, points=1), headers={"Host": HOSTS[0]})
+    assert earned.status_code == 201, earned.text
+    async with unchanged(database):
+        for host in (*HOSTS, "127.0.0.1:8911/x"):
+            for path in ROADS:
+                for accept in ("*/*", "text/html"):
+                    headers = [(b"Host", host.encode("latin-1")), (b"Accept", accept.encode())]
+                    answer = await client.get(path, headers=headers)
+                    right = await client.get(path, headers=headers[1:])
+                    refused = "/" in host or not host.isascii()
+                    assert answer.status_code == (400 if refused else right.status_code), (host, path, answer.text)
+        assert_refused(await client.get("/health", headers={"Host": "127.0.0.1:8911/x"}), 400, "invalid-input")
+
+
+async def test_a_sign_in_with_a_programme_that_is_none(town: Town, database: asyncpg.Pool) -> None:
+    """What the database could not even look for is an unknown programme to the form, and no cookie of ours."""
+    client = town.scheme.operator.client
+    pending = msgspec.json.encode({"kind": "member", "email": "ada@example.org", "programme": "a\0b", "next": "/"})
+    cookie = {"Cookie": f"koinon_signing_in={encode_base64url(pending)}"}
+    async with unchanged(database):
+        for programme in ("a\0b", "\ud800", "x" * 70, "nobody"):
+            form = {
+                "kind": "member",
+                "email": "ada@example.org",
+                "programme": programme.encode("utf-8", "surrogatepass"),
+            }
+            answer = await client.post("/sign-in", data=form)
+            assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+        used = await client.post("/sign-in/code", data={"code": "123456"}, headers=cookie)
+        assert (used.status_code, used.headers["Location"]) == (303, "/sign-in")

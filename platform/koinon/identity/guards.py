@@ -87,7 +87,11 @@ def require_same_origin(request: Request[Any, Any, Any]) -> None:
     if origin is None:
         return
     own = {request.headers.get("Host", ""), urlsplit(request.app.state.runtime.settings.base_url).netloc}
-    if urlsplit(origin).netloc not in own - {""}:
+    try:
+        site = urlsplit(origin).netloc
+    except ValueError:
+        raise CrossSite from None
+    if site not in own - {""}:
         raise CrossSite
 
 

@@ -4,6 +4,7 @@ Nobody learns from an answer who is a member: an address that nobody has gets th
 """
 
 import hmac
+import re
 import secrets
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ CODE_LIFE = timedelta(minutes=10)
 ATTEMPTS_MAXIMUM = 5
 CODES_PER_HOUR = 5
 HOUR = timedelta(hours=1)
+PROGRAMME = re.compile(r"[0-9a-z_-]{1,64}")
+"""A programme's id or code."""
 
 statements = beside(__file__)
 
@@ -85,8 +88,11 @@ async def address_of(
     kind = kind or ("staff" if programme is None else "member")
     if kind == "staff":
         return Address(kind=kind, email=form)
-    named = (Programme.code == programme) | (Programme.programme_id == _entity(programme))
-    known = await on(connection, Programme.objects().where(named).first())
+    known = None
+    # A form and a cookie hold any text, and the database takes not every text to look for.
+    if PROGRAMME.fullmatch(programme or ""):
+        named = (Programme.code == programme) | (Programme.programme_id == _entity(programme))
+        known = await on(connection, Programme.objects().where(named).first())
     if known is None:
         raise invalid_field("/programme", "a member's programme is needed, by its id or its code", "unknown-programme")
     return Address(kind=kind, email=form, programme_id=known.programme_id)

@@ -11,7 +11,7 @@ from koinon.database import pool, transaction
 from koinon.identity.guards import CrossSite, CsrfTokenInvalid, page_token, require, require_same_origin
 from koinon.identity.model import Caller, SessionKind
 from koinon.identity.sessions import COOKIE, MEMBER_LIFE, STAFF_LIFE, end_session
-from koinon.identity.sign_in import CodeInvalid, CodesTooMany, PartnerNeeded, address_of, ask_code, sign_in
+from koinon.identity.sign_in import PROGRAMME, CodeInvalid, CodesTooMany, PartnerNeeded, address_of, ask_code, sign_in
 from koinon.ids import private
 from koinon.problems import InvalidInput, NotFound, invalid_field
 from koinon.settings import Settings
@@ -26,7 +26,7 @@ Email = Annotated[str, msgspec.Meta(max_length=320, examples=["ada@example.org"]
 Programme = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[0-9a-z_-]{1,64}$(?!\n)",
+        pattern=rf"^{PROGRAMME.pattern}$(?!\n)",
         description="A member's programme, by its id or its code.",
         examples=["agora"],
     ),

@@ -43,7 +43,10 @@ def render(request: Request[Any, Any, Any], problem: Problem) -> Response[dict[s
     if "retry_after_seconds" in problem.facts:
         headers["Retry-After"] = str(problem.facts["retry_after_seconds"])
     return Response(
-        problem.document(mask(request.url.path)), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
+        problem.document(mask(request.scope["path"])),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
 
 
@@ -100,7 +103,7 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    log.error("unexpected error", path=request.url.path, method=request.method, exc_info=error)
+    log.error("unexpected error", path=request.scope["path"], method=request.method, exc_info=error)
     return render(request, Problem("It was logged; nothing of this request was stored unless you were answered before"))
 
 

@@ -50,7 +50,7 @@ async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
         raise IdempotencyKeyMissing
-    digest = content_hash(request.method, request.url.path, msgspec.json.encode(data, order="sorted"))
+    digest = content_hash(request.method, request.scope["path"], msgspec.json.encode(data, order="sorted"))
     return Write(caller=request.user, key=key, content_hash=digest)
 
 

@@ -233,6 +233,8 @@ ORIGINS: tuple[tuple[dict[str, str], int], ...] = (
     ({"Origin": "https://evil.example"}, 403),
     ({"Origin": "http://127.0.0.1:8700.evil.example"}, 403),
     ({"Origin": "null"}, 403),
+    ({"Origin": "http://[::1"}, 403),
+    ({"Origin": "http://127.0.0.1:abc"}, 403),
     ({}, 200),
 )
 

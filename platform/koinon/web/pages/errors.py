@@ -25,7 +25,7 @@ def pages_for_people(handlers: ExceptionHandlersMap) -> ExceptionHandlersMap:
 def reads_pages(request: Request[Any, Any, Any]) -> bool:
     """Tell whether a request is a browser's for a page."""
     asks = "text/html" in request.headers.get("Accept", "")
-    return asks and not request.url.path.startswith(SYSTEM_PATHS)
+    return asks and not request.scope["path"].startswith(SYSTEM_PATHS)
 
 
 def _for_people(handler: Any) -> Handler:
@@ -34,7 +34,7 @@ def _for_people(handler: Any) -> Handler:
         if not reads_pages(request):
             return answer
         if answer.status_code == 401 and request.method == "GET":
-            return Redirect(f"/sign-in?next={quote(request.url.path)}", status_code=303)
+            return Redirect(f"/sign-in?next={quote(request.scope['path'])}", status_code=303)
         return problem_page(request, answer.content, answer.status_code or 500)
 
     return handle

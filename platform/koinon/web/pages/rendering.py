@@ -57,7 +57,7 @@ def common_of(request: PageRequest, frame: Frame) -> dict[str, Any]:
     return {
         "frame": frame,
         "csrf": page_token(request),
-        "path": request.url.path,
+        "path": request.scope["path"],
         "done": request.query_params.get(NOTICE, ""),
     }
 

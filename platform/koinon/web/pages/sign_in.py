@@ -125,6 +125,9 @@ async def use_code(request: Visit) -> Response[Any]:
         return _code_page(request, asked, code=code, brands=await _brands(problem.facts["partners"]))
     except CodeInvalid as problem:
         return _code_page(request, asked, problem)
+    except InvalidInput:
+        # We put no such address into the cookie: whoever did asks anew.
+        return Redirect("/sign-in", status_code=303)
     if request.user is not None and request.user.session_id is not None:
         async with transaction() as connection:
             await end_session(connection, request.user.session_id)
