@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from koinon import ids
 from koinon.clock import machine_now
-from koinon.database import Connection, beside, transaction
+from koinon.database import Connection, beside, raced
 from koinon.database.gather import Gatherer
 from koinon.fields import (
     FIRST_YEAR,
@@ -32,7 +32,6 @@ from koinon.fields import (
     within_calendar,
 )
 from koinon.ids import new_record_id
-from koinon.ledger.operations import ATTEMPTS
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
 from koinon.money import EXPONENTS
 from koinon.places.model import identifier
@@ -170,14 +169,7 @@ def _private(prefix: str, text: str, pointer: str) -> int:
 
 async def earn_many(asked: Sequence[Asked]) -> list[Answer]:
     """Record purchases and post what they earn, in one transaction, and answer each."""
-    for attempt in range(ATTEMPTS):
-        try:
-            async with transaction() as connection:
-                return await _earn_many(connection, asked)
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError  # pragma: no cover
+    return await raced(lambda connection: _earn_many(connection, asked))
 
 
 async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Answer]:

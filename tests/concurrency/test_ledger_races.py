@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from koinon.database import Connection, transaction
+from koinon.database import ATTEMPTS, Connection, transaction
 from koinon.ledger import invariants, operations
 from koinon.ledger.model import AnyCommand, Outcome, encode
 from koinon.ledger.operations import (
@@ -320,7 +320,7 @@ async def test_retries_come_to_an_end(coalition: Coalition, monkeypatch: pytest.
 
     with pytest.raises(asyncpg.SerializationError):
         await post_now(coalition.programme_id, [])
-    assert len(tries) == operations.ATTEMPTS
+    assert len(tries) == ATTEMPTS
 
 
 async def blocked(observer: Connection) -> None:

@@ -2,12 +2,15 @@
 
 from koinon.database.engine import (
     APPLICATION_ROLE,
+    ATTEMPTS,
     DB,
+    RACES,
     Connection,
     DatabaseUrlInvalid,
     apart,
     connected,
     pool,
+    raced,
     transaction,
 )
 from koinon.database.mapped import CLOCK, RecordedAt, add, add_unless, on
@@ -15,8 +18,10 @@ from koinon.database.statements import Statements, beside
 
 __all__ = [
     "APPLICATION_ROLE",
+    "ATTEMPTS",
     "CLOCK",
     "DB",
+    "RACES",
     "Connection",
     "DatabaseUrlInvalid",
     "RecordedAt",
@@ -28,5 +33,6 @@ __all__ = [
     "connected",
     "on",
     "pool",
+    "raced",
     "transaction",
 ]

@@ -1,8 +1,8 @@
 """The database: one pool a process, and transactions that Piccolo's queries and named SQL share."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine
@@ -37,8 +37,14 @@ APPLICATION_ROLE = "koinon_app"
 STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
 APART_CONNECTIONS = 2
+ATTEMPTS = 5
+RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""What a transaction fails by when others were faster, and not by anything that is wrong with it."""
 
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+Done = TypeVar("Done")
 
 
 class DatabaseUrlInvalid(Exception):
@@ -135,3 +141,18 @@ async def transaction() -> AsyncGenerator[Connection]:
             yield connection
         finally:
             DB.current_transaction.reset(token)
+
+
+async def raced(operation: Callable[[Connection], Awaitable[Done]]) -> Done:
+    """Run an operation in a transaction of its own, and all of it again when it lost a race, ATTEMPTS times at most.
+
+    What it does outside of the transaction it does once more. Raises one of RACES when it lost every time.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            async with transaction() as connection:
+                return await operation(connection)
+        except RACES:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError  # pragma: no cover

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 
-import asyncpg
 import msgspec
 
-from koinon.database import DB, Connection, beside, pool, transaction
+from koinon.database import DB, Connection, beside, pool, raced, transaction
 from koinon.database.gather import Gatherer
 from koinon.ledger.model import AnyCommand, Outcome, encode
 from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, Refused, ServiceUnavailable
@@ -15,7 +14,6 @@ from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, R
 statements = beside(__file__)
 
 BATCH_MAXIMUM = 100
-ATTEMPTS = 5
 BARRIER_POLL_SECONDS = 0.02
 
 
@@ -136,14 +134,7 @@ async def post(connection: Connection, programme_id: int, commands: Sequence[Any
 
 async def post_now(programme_id: int, commands: Sequence[AnyCommand]) -> list[Outcome]:
     """Post commands in a transaction of their own, tried again when a request raced."""
-    for attempt in range(ATTEMPTS):
-        try:
-            async with transaction() as connection:
-                return await post(connection, programme_id, commands)
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError  # pragma: no cover
+    return await raced(lambda connection: post(connection, programme_id, commands))
 
 
 class Ledger:

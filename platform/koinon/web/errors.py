@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ExceptionHandlersMap
 
+from koinon.database import RACES
 from koinon.problems import (
     MEDIA_TYPE,
     InvalidInput,
@@ -17,6 +18,7 @@ from koinon.problems import (
     NotAuthenticated,
     NotFound,
     Problem,
+    ServiceUnavailable,
     field_error,
 )
 from koinon.web.card_numbers import mask
@@ -102,6 +104,14 @@ def _http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Re
     )
 
 
+def _raced(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    log.warning("lost every race", path=request.scope["path"], method=request.method, exc_info=error)
+    problem = ServiceUnavailable(
+        "others changed the same things; nothing changed, send it again", retry_after_seconds=1
+    )
+    return render(request, problem)
+
+
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.error("unexpected error", path=request.scope["path"], method=request.method, exc_info=error)
     return render(request, Problem("It was logged; nothing of this request was stored unless you were answered before"))
@@ -110,5 +120,6 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[d
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     Problem: _problem,
     HTTPException: _http_exception,
+    **dict.fromkeys(RACES, _raced),
     Exception: _unexpected,
 }

@@ -17,6 +17,7 @@ from koinon.problems import (
     NotAllowed,
     NotAuthenticated,
     Problem,
+    ServiceUnavailable,
 )
 from koinon.web.bodies import MediaTypeUnsupported
 from koinon.web.card_numbers import CardNumberRefused
@@ -167,7 +168,7 @@ def writes(status: int, body: Any, *problems: type[Problem], example: Any = None
 
 def answers(status: int, body: Any, *problems: type[Problem], example: Any = None) -> dict[int, ResponseSpec]:
     """Return the answer (a struct) and the refusals of an operation that looks at who calls by itself."""
-    described = refusals(*problems, BodyTooLarge, MediaTypeUnsupported)
+    described = refusals(*problems, BodyTooLarge, MediaTypeUnsupported, ServiceUnavailable)
     return gives(status, body, "Done, once for its key.", example=example) | described
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from koinon.database import Connection, transaction
+from koinon.database import Connection, raced
 from koinon.identity.model import Caller
 from koinon.ledger.model import content_hash
 from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused, invalid_field
@@ -61,9 +61,11 @@ async def once(
 
     `status` is the answer's status, or tells it from what the operation returned.
     The same key and content gets the same answer again with `Idempotent-Replayed: true`; another content is refused
-    with IdempotencyKeyReused. A Problem that the operation raises rolls everything back, the key too.
+    with IdempotencyKeyReused. A Problem that the operation raises rolls everything back, the key too. An operation
+    that lost a race runs again.
     """
-    async with transaction() as connection:
+
+    async def claimed(connection: Connection) -> Response[bytes]:
         name, key = write.caller.name, write.key
         if await connection.fetchval(CLAIM, name, key, write.content_hash, UNANSWERED) is None:
             known = await connection.fetchrow(KNOWN, name, key)
@@ -73,7 +75,9 @@ async def once(
         done = await operation(connection)
         body, answered = msgspec.json.encode(done), status if isinstance(status, int) else status(done)
         await connection.execute(ANSWER, name, key, body.decode(), answered)
-    return answer(body, answered)
+        return answer(body, answered)
+
+    return await raced(claimed)
 
 
 def answer(body: bytes, status: int, *, replayed: bool = False) -> Response[bytes]:
