@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from koinon.fields import LAST_YEAR, within_calendar
 from koinon.places.model import identifier
 from offers.currencies import letters
 from offers.faults import Fault
@@ -163,10 +164,10 @@ def _faults(message: CardMessage, sources: Container[str]) -> Iterator[Fault]:
     """Yield what is wrong with a message whose fields all have their types."""
     if message.source_id not in sources:
         yield _fault("/source_id", "source-mismatch")
-    if not 1970 <= message.occurred_at.year < 2200:
+    if not within_calendar(message.occurred_at, since=1970):
         yield _fault("/occurred_at", "time-out-of-range")
     local = message.merchant_local_datetime
-    if local is not None and not 1970 <= local.year < 2200:
+    if local is not None and not 1970 <= local.year <= LAST_YEAR:
         yield _fault("/merchant_local_datetime", "time-out-of-range")
     if looks_like_card_number(message.card_token):
         yield _fault("/card_token", "card-number")

@@ -4,7 +4,7 @@ The examples belong to one small world (one programme, brand, place and member),
 together. Text never holds control characters: PostgreSQL cannot store a NUL, and nobody can read the others.
 """
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Annotated
 
 from msgspec import Meta
@@ -93,6 +93,9 @@ FIRST_YEAR = 2000
 LAST_YEAR = 2199
 
 
-def within_calendar(instant: datetime) -> bool:
-    """Tell whether an instant lies in the years that programmes live in; no zone or term then leaves the calendar."""
-    return FIRST_YEAR <= instant.year <= LAST_YEAR
+def within_calendar(instant: datetime, *, since: int = FIRST_YEAR) -> bool:
+    """Tell whether an instant lies in the years that programmes live in; no zone or term then leaves the calendar.
+
+    The years are UTC's: with an offset of its own, an instant can be written as of a year that it is not in.
+    """
+    return datetime(since, 1, 1, tzinfo=UTC) <= instant < datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)

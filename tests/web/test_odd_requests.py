@@ -8,7 +8,7 @@ from litestar import Litestar
 
 from koinon.identity.model import encode_base64url
 from tests.web.conftest import Api, Callers
-from tests.web.scheme import assert_field, assert_refused, unchanged
+from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
 from tests.web.town import Town, found_town
 
 OTHER_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "")
@@ -147,3 +147,31 @@ async def test_a_sign_in_with_a_programme_that_is_none(town: Town, database: asy
             assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
         used = await client.post("/sign-in/code", data={"code": "123456"}, headers=cookie)
         assert (used.status_code, used.headers["Location"]) == (303, "/sign-in")
+
+
+OUTSIDE = (
+    "2199-12-31T23:59:59-23:59",
+    "2199-12-31T23:59:59-00:01",
+    "2200-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-14:00",
+)
+BEFORE = ("2000-01-01T00:00:00+00:01", "1999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00")
+
+
+async def test_an_instant_outside_of_all_years(town: Town, database: asyncpg.Pool) -> None:
+    """The years are UTC's, whatever offset an instant is written with."""
+    ada = await town.person()
+    operator = town.scheme.operator
+    contracts = f"/v1/partners/{town.grocer.partner}/contracts"
+    identity = {"kind": "descriptor", "value": "SHOP", "city": "Espoo"}
+    async with unchanged(database):
+        for at in (*OUTSIDE, *BEFORE):
+            assert_field(await operator.post(contracts, contract_body(effective_from=at)), "/effective_from")
+            made = await operator.post("/v1/programmes", programme_body(code="other", clock_at=at))
+            assert_field(made, "/clock_at")
+            assert_field(await town.grocer.earn(ada, points=1, occurred_at=at), "/occurred_at")
+            known = {"identities": [identity | {"valid_from": at}]}
+            place = {"partner": town.grocer.partner, "name": "Two", "time_zone": "UTC"} | known
+            assert_field(await operator.post("/v1/places", place), "/identities/0/valid_from")
+    last = await operator.post(contracts, contract_body(effective_from="2200-01-01T23:58:59+23:59"))
+    assert (last.status_code, last.json()["effective_from"]) == (201, "2199-12-31T23:59:59Z"), last.text

@@ -188,6 +188,8 @@ def test_fillers_of_networks_are_dropped(nothing: str) -> None:
         ({"occurred_at": "2026-03-02T10:00:00"}, [("/occurred_at", "no-offset")]),
         ({"occurred_at": "yesterday"}, [("/occurred_at", "bad-format")]),
         ({"occurred_at": "0001-01-01T00:00:00+14:00"}, [("/occurred_at", "time-out-of-range")]),
+        ({"occurred_at": "1970-01-01T00:00:00+00:01"}, [("/occurred_at", "time-out-of-range")]),
+        ({"occurred_at": "2199-12-31T23:59:59-23:59"}, [("/occurred_at", "time-out-of-range")]),
         ({"merchant_local_datetime": "2026-03-02T10:00:00Z"}, [("/merchant_local_datetime", "unwanted-offset")]),
         ({"merchant_local_datetime": "9999-12-31T23:59:59"}, [("/merchant_local_datetime", "time-out-of-range")]),
         ({"mcc": "742"}, [("/mcc", "bad-format")]),
