@@ -23,6 +23,7 @@ from koinon.parties.plugin import Parties
 from koinon.places.plugin import Places
 from koinon.runtime import Runtime
 from koinon.settings import Settings, from_environment
+from koinon.web.application import Application
 from koinon.web.description import DescriptionConfig, StructTexts
 from koinon.web.errors import EXCEPTION_HANDLERS
 from koinon.web.pages.interface import BASE, InterfacePage
@@ -96,7 +97,7 @@ def create_app(settings: Settings | None = None, *, connect: bool = True) -> Lit
         app_config.state["runtime"] = runtime
         return app_config
 
-    return Litestar(
+    return Application(
         plugins=[*contexts(), StructTexts()],
         on_app_init=[hold_runtime],
         lifespan=[_database(settings)] if connect else [],
