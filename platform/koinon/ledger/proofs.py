@@ -82,12 +82,22 @@ class AttestedHeadroom:
                 raise AttestedCapReached(cap=cap, business_date=day.isoformat())
             self._left[key] = left - points
 
-    def give_back(self, partner_id: int, day: date, points: int) -> None:
-        """Give headroom back that a refused redemption did not use."""
-        self._left[partner_id, day] = self._left.get((partner_id, day), 0) + points
+    async def give_back(self, partner_id: int, day: date, points: int, cap: int) -> None:
+        """Give headroom back that a refused redemption did not use: beyond a slice, to the other processes too."""
+        key = (partner_id, day)
+        async with self._leasing:
+            self._left[key] = self._left.get(key, 0) + points
+            surplus = self._left[key] - _slice(cap)
+            if surplus > 0:
+                await pool().execute(statements["return_attested"], *key, surplus)
+                self._left[key] -= surplus
 
     async def _lease(self, key: tuple[int, date], wanted: int, cap: int) -> int:
-        for size in (max(wanted, int(Fraction(cap, SLICES_PER_DAY))), wanted):
+        for size in (max(wanted, _slice(cap)), wanted):
             if await pool().fetchval(statements["lease_attested"], *key, size, cap) is not None:
                 return size
         return 0
+
+
+def _slice(cap: int) -> int:
+    return int(Fraction(cap, SLICES_PER_DAY))

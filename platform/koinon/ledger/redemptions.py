@@ -183,7 +183,7 @@ async def reserve(
     )  # fmt: skip
     outcome = await runtime.ledger.post(facts["programme_id"], hold)
     if proof_kind == "staff" and outcome.status != "posted":
-        headroom.give_back(partner_id, today, points)
+        await headroom.give_back(partner_id, today, points, facts["attested_points_per_day"])
     require_posted(outcome)
     return _redemption(facts, facts["account_id"], outcome, "reserved"), outcome.status == "replayed"
 

@@ -88,6 +88,9 @@ ON CONFLICT (partner_id, business_date) DO UPDATE SET leased_points = l.leased_p
 WHERE l.leased_points + excluded.leased_points <= $4::bigint
 RETURNING leased_points;
 
+-- return_attested: give headroom of a day back that was leased and not used
+UPDATE parties.attested_lease SET leased_points = leased_points - $3 WHERE partner_id = $1 AND business_date = $2;
+
 -- answered: what a caller was answered for a key
 SELECT content_hash, status, answer FROM koinon.request WHERE caller = $1 AND key = $2;
 

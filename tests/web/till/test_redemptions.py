@@ -1,14 +1,17 @@
 """Redemptions over HTTP: points are reserved on proof alone, and never more than there are."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 import time_machine
 
+from koinon import ids
 from koinon.clock import machine_now
 from koinon.ledger.jobs import release_due_holds
+from koinon.ledger.proofs import AttestedCapReached, AttestedHeadroom
 from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import Shop, Town
 
@@ -200,6 +203,20 @@ async def test_a_refused_redemption_gives_its_headroom_back(town: Town) -> None:
     kiosk = await town.shop("kiosk", attested_points_per_day=100)
     await town.grocer.earned(ada, 50)
     assert [await attested(kiosk, ada.member, points) for points in (80, 80, 50)] == [422, 422, 201]
+
+
+async def test_a_refused_redemption_takes_no_headroom_from_others(town: Town, database: asyncpg.Pool) -> None:
+    """A process keeps a slice of it, and what is more goes back to where every process leases from."""
+    ada = await town.person()
+    kiosk = await town.shop("kiosk", attested_points_per_day=100)
+    day, partner_id, elsewhere = date(2026, 3, 2), ids.private("par", kiosk.partner), AttestedHeadroom()
+    for points, leased in ((80, 5), (3, 5), (100, 5)):
+        assert await attested(kiosk, ada.member, points) == 422
+        assert await database.fetchval("SELECT leased_points FROM parties.attested_lease") == leased
+    with pytest.raises(AttestedCapReached):
+        await elsewhere.take(partner_id, day, 96, 100)
+    await elsewhere.take(partner_id, day, 95, 100)
+    assert await database.fetchval("SELECT leased_points FROM parties.attested_lease") == 100
 
 
 async def test_a_retry_after_the_pay_code_ran_out(town: Town, database: asyncpg.Pool) -> None:
