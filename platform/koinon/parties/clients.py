@@ -8,10 +8,11 @@ import msgspec
 from koinon import ids
 from koinon.database import Connection, on
 from koinon.fields import Line, named
+from koinon.identity.model import Caller, PARTNER_SCOPES
 from koinon.identity.operations import UnknownClient, register_client, revoke_client
 from koinon.identity.tables import Client
-from koinon.parties.operations import partner_row
-from koinon.problems import Refused
+from koinon.parties.operations import partner_row, statements
+from koinon.problems import Refused, invalid_field
 from koinon.web.cursors import Page, page_of
 
 ClientId = Annotated[str, named("A client", "cli_2bfsqw45hne4k")]
@@ -25,7 +26,10 @@ class OperatorHasNoKeys(Refused):
 
 
 class NewClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A system of a partner: an Ed25519 public key (JWK, `kty` OKP) and what it may do; without scopes, all."""
+    """A system of a partner: an Ed25519 public key (JWK, `kty` OKP) and what it may do.
+
+    Without scopes it may do all, if the brand's owner or the operator asks; others list them.
+    """
 
     name: Annotated[Line, msgspec.Meta(examples=["Till server"])]
     public_jwk: Annotated[
@@ -50,11 +54,15 @@ class PartnerClient(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None
 
 
-async def add_client(connection: Connection, partner_id: int, asked: NewClient) -> PartnerClient:
+async def add_client(connection: Connection, partner_id: int, asked: NewClient, caller: Caller) -> PartnerClient:
     """Register a partner's public key in the caller's transaction.
 
-    Raises UnknownPartner, OperatorHasNoKeys, InvalidInput for an unusable key or a scope no partner can have.
+    Raises UnknownPartner, OperatorHasNoKeys, InvalidInput for an unusable key, a scope no partner can have, or no
+    scopes from somebody who could not do all of it: a key may do more than who makes it, but not without being asked.
     """
+    if asked.scopes is None and caller.kind != "operator" and not caller.scopes >= PARTNER_SCOPES:
+        message = f"list what the key may do, of {', '.join(sorted(PARTNER_SCOPES))}: your role may not do all of it"
+        raise invalid_field("/scopes", message, "scopes-needed")
     partner = await partner_row(connection, partner_id)
     if partner.operator:
         raise OperatorHasNoKeys

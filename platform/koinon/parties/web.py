@@ -204,11 +204,14 @@ async def list_contracts(
     responses=writes(201, PartnerClient, UnknownPartner, OperatorHasNoKeys),
 )
 async def add_key(request: Asking, partner: FromPath[str], data: JSONBody[NewClient]) -> Response[bytes]:
-    """Register an Ed25519 public key; the answer's `client` is what the system's assertions name."""
+    """Register an Ed25519 public key; the answer's `client` is what the system's assertions name.
+
+    `scopes` lists what it may do. The brand's owner and the operator may leave it out, for all that a brand's system
+    can do; a developer lists it, also what their own role may not do.
+    """
     partner_id = own_partner(request, partner)
-    return await once(
-        await write_of(request, data), 201, lambda connection: clients.add_client(connection, partner_id, data)
-    )
+    write = await write_of(request, data)
+    return await once(write, 201, lambda connection: clients.add_client(connection, partner_id, data, write.caller))
 
 
 @get(

@@ -8,8 +8,9 @@ import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon import ids
+from koinon.identity.model import PARTNER_SCOPES
 from tests.web.conftest import Callers, jwk_of, problem_of
-from tests.web.scheme import assert_refused, open_scheme, unchanged
+from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
 REVOKED_WITHIN_SECONDS = 5
 
@@ -131,3 +132,25 @@ async def test_the_operators_partner_has_no_keys(callers: Callers, database: asy
         assert_refused(await scheme.operator.post(f"/v1/partners/{own}/keys", key_body()), 422, "operator-has-no-keys")
         unknown = await scheme.operator.post("/v1/partners/par_0000000000001/keys", key_body())
     assert_refused(unknown, 404, "unknown-partner")
+
+
+async def test_scopes_are_listed_by_who_lacks_them(callers: Callers, database: asyncpg.Pool) -> None:
+    """A developer makes a key for tills by saying so; only an owner and the operator get all by saying nothing."""
+    scheme = await open_scheme(callers)
+    grocer = await scheme.partner("grocer")
+    path = f"/v1/partners/{grocer}/keys"
+    places = {"partner_id": ids.private("par", grocer), "programme_id": scheme.programme_id}
+    developer = await callers.staff("dev@grocer.example", role="developer", **places)
+    owner = await callers.staff("owner@grocer.example", role="owner", **places)
+    async with unchanged(database):
+        refused = await developer.post(path, key_body(scopes=...))
+        assert_refused(refused, 400, "invalid-input")
+        assert [(error["pointer"], error["code"]) for error in refused.json()["errors"]] == [
+            ("/scopes", "scopes-needed")
+        ]
+        assert_field(await developer.post(path, key_body(scopes=None)), "/scopes")
+    tills = ["earnings:write", "redemptions:write", "reversals:write"]
+    assert (await developer.post(path, key_body(scopes=tills))).json()["scopes"] == tills
+    for caller in (owner, scheme.operator):
+        made = await caller.post(path, key_body(scopes=...))
+        assert (made.status_code, made.json()["scopes"]) == (201, sorted(PARTNER_SCOPES))
