@@ -175,3 +175,15 @@ async def test_an_instant_outside_of_all_years(town: Town, database: asyncpg.Poo
             assert_field(await operator.post("/v1/places", place), "/identities/0/valid_from")
     last = await operator.post(contracts, contract_body(effective_from="2200-01-01T23:58:59+23:59"))
     assert (last.status_code, last.json()["effective_from"]) == (201, "2199-12-31T23:59:59Z"), last.text
+
+
+async def test_head_is_get_without_its_body(town: Town, database: asyncpg.Pool) -> None:
+    """Status and headers are the same, of pages, of what systems look at, and of what is not there."""
+    client, operator = town.scheme.operator.client, town.scheme.operator
+    async with unchanged(database):
+        for path in ("/health", "/ready", "/log/checkpoint", "/", "/sign-in", "/me", "/nothing", "/v1/programmes"):
+            for headers in ({}, {"Accept": "text/html"}, operator.headers):
+                got, head = [await client.request(method, path, headers=headers) for method in ("GET", "HEAD")]
+                assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b""), path
+        post_alone = await client.head("/v1/earnings")
+        assert (post_alone.status_code, post_alone.headers["Allow"]) == (405, "POST, OPTIONS")

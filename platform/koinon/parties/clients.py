@@ -8,10 +8,10 @@ import msgspec
 from koinon import ids
 from koinon.database import Connection, on
 from koinon.fields import Line, named
-from koinon.identity.model import Caller, PARTNER_SCOPES
+from koinon.identity.model import PARTNER_SCOPES, Caller
 from koinon.identity.operations import UnknownClient, register_client, revoke_client
 from koinon.identity.tables import Client
-from koinon.parties.operations import partner_row, statements
+from koinon.parties.operations import partner_row
 from koinon.problems import Refused, invalid_field
 from koinon.web.cursors import Page, page_of
 
