@@ -92,7 +92,7 @@ class Coalition:
         """Reserve points at a brand's till and return the hold."""
         command = Hold(
             version=1, points=points, today=self.day, proof_kind="staff",
-            hold_expires_at=self.now + timedelta(minutes=30), **self._said(partner),
+            hold_expires_at=self.now + timedelta(days=30), **self._said(partner),
         )  # fmt: skip
         outcome = await self._one(partner, "held", points, command)
         return UUID(outcome.answer["hold_id"])

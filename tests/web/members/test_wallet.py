@@ -1,7 +1,7 @@
 """What a member sees: one pooled balance by brand and expiry, what is on its way, and a history with reasons."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
 
@@ -198,7 +198,7 @@ async def _hold(scheme: Scheme, account_id: int, partner: str, *, points: int) -
             today=TODAY,
             proof_kind="pay_code",
             proof_ref=ids.new_record_id().hex,
-            hold_expires_at=NOW,
+            hold_expires_at=NOW + timedelta(minutes=30),
         ),
     )
 
