@@ -73,7 +73,7 @@ def settle_command(
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def verify_command(arguments: Sequence[str]) -> None:
-    """Verify a partner's bundle: BUNDLE [--receipts FILE] [--previous BUNDLE] [--key VKEY] [--json]."""
+    """Verify a bundle: BUNDLE [--receipts FILE] [--previous BUNDLE] [--contract FILE] [--key VKEY] [--json]."""
     sys.exit(koinon_verify.main(list(arguments)))
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -32,6 +33,17 @@ def read_canonical(raw: bytes) -> Fields:
         raise Refused("not-canonical", "not canonical JSON of text values under ASCII keys") from error
     if not isinstance(value, dict) or again != raw:
         raise Refused("not-canonical", "not the canonical spelling of one JSON object")
+    return value
+
+
+def read_object(raw: bytes) -> Fields:
+    """Read one object of text values under ASCII keys, however it is spelled."""
+    try:
+        value = _DECODER.decode(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise Refused("not-canonical", "not JSON of text values under ASCII keys") from error
+    if not isinstance(value, dict):
+        raise Refused("not-canonical", "not a JSON object")
     return value
 
 
@@ -74,6 +86,18 @@ def ratio_of(fields: Fields, name: str) -> Fraction:
     if str(ratio) != match[0]:
         raise Refused("field-wrong", f"{name} is not in lowest terms")
     return ratio
+
+
+def date_of(fields: Fields, name: str) -> str:
+    """Return a field that is a day, `YYYY-MM-DD`."""
+    text = text_of(fields, name)
+    try:
+        holds = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        holds = False
+    if not holds:
+        raise Refused("field-wrong", f"{name} is not a day YYYY-MM-DD")
+    return text
 
 
 def bytes_of(fields: Fields, name: str) -> bytes:

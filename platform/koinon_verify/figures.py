@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from koinon_verify.amounts import Leg, amount_of, billed, legs_of
-from koinon_verify.problems import Problems, Refused
+from koinon_verify.entries import check_entries
+from koinon_verify.problems import Found, Problems, Refused
 from koinon_verify.records import MONEY_EFFECTS, Bundle, Entry, Identity, Seal, Statement, StatementLine
-
-Found = Iterator[tuple[int, Refused]]
 
 
 def check_figures(bundle: Bundle, problems: Problems) -> None:
@@ -16,13 +15,14 @@ def check_figures(bundle: Bundle, problems: Problems) -> None:
 
     Sums are not checked where a line that they rest on has itself been refused.
     """
-    found = [*_check_identities(bundle), *_check_contracts(bundle), *_check_entries(bundle)]
+    found: list[Found] = [_check_identities(bundle), _check_contracts(bundle), check_entries(bundle)]
     entries = [entry for entry in bundle.entries if entry is not None]
     if len(entries) == len(bundle.entries):
-        found += _check_seal(bundle.seal, entries)
+        found.append(_check_seal(bundle.seal, entries))
         if len([contract for contract in bundle.contracts if contract]) == len(bundle.contracts):
-            found += _check_statement(bundle, entries)
-    for line, refused in found:
+            found.append(_check_statement(bundle, entries))
+    found.append(_check_past(bundle.seal, bundle.statement))
+    for line, refused in chain.from_iterable(found):
         problems.add(bundle.file, line, refused)
 
 
@@ -64,34 +64,6 @@ def _check_contracts(bundle: Bundle) -> Found:
         yield statement.line, Refused("contract-mismatch", f"contract version {lacking[0]} is not in the bundle")
 
 
-def _check_entries(bundle: Bundle) -> Found:
-    next_counter = 1
-    slots: set[tuple[int, str]] = set()
-    pieces: set[tuple[int, str, str]] = set()
-    leaves: dict[str, int] = {}
-    units: set[str] = set()
-    for entry in bundle.entries:
-        if entry is None:
-            next_counter += 1
-            continue
-        if entry.counter != next_counter:
-            yield entry.line, Refused("counter-gap", f"the counter is {entry.counter} where {next_counter} follows")
-        next_counter = entry.counter + 1
-        piece = (entry.index, entry.effect, entry.shared_slot or entry.slot)
-        if (entry.index, entry.slot) in slots or piece in pieces:
-            yield entry.line, Refused("entry-duplicated", f"slot {entry.slot} of leaf {entry.index} stands twice")
-        elif leaves.setdefault(entry.journal, entry.index) != entry.index:
-            yield entry.line, Refused("entry-duplicated", f"journal {entry.journal} stands in two leaves")
-        slots.add((entry.index, entry.slot))
-        pieces.add(piece)
-        if bundle.seal and entry.index >= bundle.seal.index:
-            yield entry.line, Refused("entry-after-seal", f"leaf {entry.index} follows the seal {bundle.seal.index}")
-        if entry.effect in MONEY_EFFECTS:
-            units.add(entry.unit)
-            if len(units) > 1:
-                yield entry.line, Refused("unit-mixed", f"this is in {entry.unit}, others are not")
-
-
 def _check_seal(seal: Seal | None, entries: list[Entry]) -> Found:
     if seal is None:
         return
@@ -100,6 +72,34 @@ def _check_seal(seal: Seal | None, entries: list[Entry]) -> Found:
         detail = f"the seal's last counter is {seal.counter}, and the last entry's {last}"
         yield seal.line, Refused("seal-mismatch", detail)
     yield from _check_sums("seal-mismatch", seal.line, seal.points, entries)
+
+
+def _check_past(seal: Seal | None, statement: Statement | None) -> Found:
+    """Find what seal and statement say of the past that cannot all be true, and a run that did not wait for the seal.
+
+    A cell that is not there had no points before. What came before this window is known from the statement alone.
+    """
+    if seal is None or statement is None:
+        return
+    if statement.index <= seal.index:
+        detail = f"the run's leaf {statement.index} does not follow the seal's leaf {seal.index}"
+        yield statement.line, Refused("run-before-seal", detail)
+    before = {(line.leg, line.version): line.points_before for line in statement.lines}
+    issued = honoured = expired = 0
+    for version in sorted({version for _, version in before}):
+        fee, funding = (before.get((leg, version), 0) for leg in ("fee", "issue_funding"))
+        if fee != funding:
+            detail = f"version {version}: fee starts from {fee} points issued before, and issue_funding from {funding}"
+            yield statement.line, Refused("line-wrong", detail)
+            return
+        issued += fee
+        honoured += before.get(("honour_funding", version), 0)
+        expired += before.get(("breakage", version), 0)
+    moved = seal.points["issued"] - seal.points["honoured"] - seal.points["expired"]
+    expected = issued - honoured - expired + moved
+    if seal.outstanding != expected:
+        sums = f"{issued} - {honoured} - {expired} before and {moved} now"
+        yield seal.line, Refused("seal-mismatch", f"outstanding is {seal.outstanding}, and {sums} make {expected}")
 
 
 def _check_sums(code: str, line: int, stated: dict[str, int], entries: list[Entry]) -> Found:
@@ -172,11 +172,9 @@ def _check_missing(
     sums: Counter[tuple[str, int]],
     places: list[tuple[str, int]],
 ) -> Found:
-    """Find a line that the entries call for; one that moves none of the partner's money may be left out."""
-    partner = statement.identity.partner
+    """Find a line that the entries call for; one at no rate is there too, for the points that it carries on."""
     for place, leg in sorted(legs.items()):
-        due = leg.rate and partner in (leg.debtor, leg.creditor) and sums[leg.effect, place[1]]
-        if due and place not in places:
+        if sums[leg.effect, place[1]] and place not in places:
             yield statement.line, Refused("statement-line-missing", f"{place[0]}, version {place[1]} is not there")
 
 

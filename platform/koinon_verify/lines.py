@@ -9,6 +9,7 @@ from koinon_verify.canonical import (
     base64url,
     bytes_of,
     check_fields,
+    date_of,
     hashes_of,
     objects_of,
     ratio_of,
@@ -18,6 +19,7 @@ from koinon_verify.canonical import (
     whole_of,
     write_canonical,
 )
+from koinon_verify.currencies import exponent_of
 from koinon_verify.merkle import leaf_hash, verify_inclusion
 from koinon_verify.notes import Checkpoint, Key, open_checkpoint, read_key
 from koinon_verify.problems import Refused
@@ -80,7 +82,8 @@ def read_checkpoint(fields: Fields, key: Key) -> Checkpoint:
 def read_contract(fields: Fields, raw: bytes, line: int) -> Contract:
     """Read a contract version from its line's bytes without the newline."""
     check_fields(fields, _CONTRACT)
-    text_of(fields, "effective_from")
+    if fields["type"] != "contract":
+        raise Refused("field-wrong", "the contract's type is not contract")
     contract = Contract(
         line=line,
         partner=text_of(fields, "partner"),
@@ -90,10 +93,14 @@ def read_contract(fields: Fields, raw: bytes, line: int) -> Contract:
         issue_share=ratio_of(fields, "issue_share"),
         honour=ratio_of(fields, "honour"),
         currency=text_of(fields, "currency"),
+        effective_from=text_of(fields, "effective_from"),
         digest=sha256(raw).hexdigest(),
     )
     if not 0 <= contract.issue_share <= 1:
         raise Refused("field-wrong", "issue_share is not between 0 and 1")
+    if not 0 <= contract.fee <= contract.price or contract.honour < 0:
+        raise Refused("field-wrong", "a rate is below 0, or the fee above the price that it lies in")
+    exponent_of(contract.currency)
     return contract
 
 
@@ -143,7 +150,7 @@ def read_statement(fields: Fields, checkpoint: Checkpoint | None, line: int) -> 
     check_fields(fields, _COMMITTED | {"statement"})
     statement = check_fields(fields["statement"], _STATEMENT)
     _check_committed(fields, statement, "run")
-    _check_included(fields, checkpoint)
+    index = _check_included(fields, checkpoint)
     _check_version(statement)
     if statement["type"] != "statement":
         raise Refused("field-wrong", "the statement's type is not statement")
@@ -152,12 +159,16 @@ def read_statement(fields: Fields, checkpoint: Checkpoint | None, line: int) -> 
     contracts = {whole_of(item, "version", 1): text_of(item, "sha256") for item in references}
     if len(contracts) != len(references):
         raise Refused("field-wrong", "the statement names a contract version twice")
+    currency, exponent = text_of(statement, "currency"), whole_of(statement, "exponent", 0)
+    if exponent != exponent_of(currency):
+        raise Refused("currency-wrong", f"{currency} has {exponent_of(currency)} decimals, not {exponent}")
     return Statement(
         line=line,
+        index=index,
         identity=_identity(statement),
-        business_date=text_of(statement, "business_date"),
-        currency=text_of(statement, "currency"),
-        exponent=whole_of(statement, "exponent", 0),
+        business_date=date_of(statement, "business_date"),
+        currency=currency,
+        exponent=exponent,
         points={effect: whole_of(points, effect) for effect in MONEY_EFFECTS},
         contracts=contracts,
         lines=[_read_statement_line(item) for item in objects_of(statement, "lines")],

@@ -41,7 +41,7 @@ def read_key(text: str) -> Key:
     name, _, rest = text.partition("+")
     key_id, _, encoded = rest.partition("+")
     data = _unbase64(encoded)
-    if not name or name.split() != [name] or data is None or data[:1] != ED25519 or len(data) != 33:
+    if not name.isprintable() or name.split() != [name] or data is None or data[:1] != ED25519 or len(data) != 33:
         raise Refused("key-malformed", "the key is not written name+id+base64 of an Ed25519 key")
     computed = sha256(name.encode() + b"\n" + data).digest()[:4]
     if computed.hex() != key_id:

@@ -1,11 +1,17 @@
 """Reads a bundle's file: the order and count of its lines, their canonical bytes, and the hash over all."""
 
-from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
-from typing import BinaryIO
 
 from koinon_verify.canonical import Fields, check_fields, read_canonical, text_of, whole_of
+from koinon_verify.files import (
+    LINE_BYTES_MAX,
+    REFUSED_LINES_MAX,
+    count_lines,
+    is_too_long,
+    lines_of,
+    open_file,
+    unreadable,
+)
 from koinon_verify.lines import (
     read_checkpoint,
     read_contract,
@@ -17,8 +23,6 @@ from koinon_verify.lines import (
 from koinon_verify.notes import Key
 from koinon_verify.problems import Problems, Refused
 from koinon_verify.records import Bundle
-
-LINE_BYTES_MAX = 64 * 1024 * 1024
 
 _ANYTHING = "anything"  # after a line whose type could not be read
 _TYPES = ("bundle", "checkpoint", "contract", "entry", "seal", "statement", "end")
@@ -44,29 +48,41 @@ class Reader:
         self._pinned = pinned
         self._last: str | None = None
         self._line = 0
+        self._refused = 0
         self._digest = sha256()
 
     def read(self) -> Bundle:
-        """Read the file to its end, whatever is wrong with single lines."""
+        """Read the file to its end, whatever is wrong with single lines, unless too many of them do not hold."""
         try:
-            with Path(self.bundle.file).open("rb") as stream:
-                for raw in _lines(stream):
+            with open_file(self.bundle.file) as stream:
+                for raw in lines_of(stream):
                     self._line += 1
                     self._read_line(raw)
                     self._digest.update(raw)
+                    if is_too_long(raw):
+                        self.bundle.whole = False
+                    elif self._refused >= REFUSED_LINES_MAX and (rest := count_lines(stream)):
+                        self.bundle.whole = False
+                        self._problems.add_unread(rest)
         except OSError as error:
-            self._refuse(Refused("unreadable", error.strerror or "the file cannot be read"), line=None)
-            return self.bundle
-        if self._last not in ("end", _ANYTHING):
+            self._refuse(unreadable(error), line=None)
+        except Refused as refused:
+            self._refuse(refused, line=None)
+        else:
+            self._check_ended()
+        return self.bundle
+
+    def _check_ended(self) -> None:
+        if self.bundle.whole and self._last not in ("end", _ANYTHING):
             wanted = " or ".join(_FOLLOWS[self._last])
             self._refuse(Refused("line-missing", f"the file ends where a line of type {wanted} should follow"))
-        return self.bundle
 
     def _read_line(self, raw: bytes) -> None:
         follows, self._last = _FOLLOWS[self._last], _ANYTHING
         try:
             kind, fields = _parse(raw)
         except Refused as refused:
+            self._refused += 1
             self._hold_place(raw)
             self._refuse(refused)
             return
@@ -77,6 +93,7 @@ class Reader:
         try:
             self._take(kind, fields, raw)
         except Refused as refused:
+            self._refused += 1
             self._hold_place(raw)
             self._refuse(refused)
 
@@ -120,15 +137,12 @@ class Reader:
 
 
 def _parse(raw: bytes) -> tuple[str, Fields]:
+    if is_too_long(raw):
+        raise Refused("line-unfinished", f"the line is longer than {LINE_BYTES_MAX} bytes; the rest is not read")
     if not raw.endswith(b"\n"):
-        raise Refused("line-unfinished", "the line does not end in a newline, or is too long")
+        raise Refused("line-unfinished", "the line does not end in a newline")
     fields = read_canonical(raw[:-1])
     kind = fields.get("type")
     if kind not in _TYPES:
         raise Refused("field-wrong", "the line's type is none of a bundle's")
     return str(kind), fields
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    while raw := stream.readline(LINE_BYTES_MAX):
-        yield raw

@@ -7,6 +7,11 @@ from koinon_verify.notes import Checkpoint, Key
 
 MONEY_EFFECTS = ("accepted", "expired", "honoured", "issued")
 EFFECTS = frozenset((*MONEY_EFFECTS, "held", "released"))
+SHARED_EFFECTS = frozenset({"accepted", "honoured"})
+"""Effects that have another side: an issuer's points at an acceptor's till, which the two may share."""
+
+TILL_EFFECTS = frozenset({"accepted", "held"})
+"""Effects that nothing but the partner's own calls make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,20 @@ class Contract:
     issue_share: Fraction
     honour: Fraction
     currency: str
+    effective_from: str
     digest: str
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """Return what was agreed, in the bundle's own words."""
+        return {
+            "price": str(self.price),
+            "fee": str(self.fee),
+            "issue_share": str(self.issue_share),
+            "honour": str(self.honour),
+            "currency": self.currency,
+            "effective_from": self.effective_from,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,7 @@ class Statement:
     """The partner's bill; amounts in minor units of a currency with that exponent."""
 
     line: int
+    index: int
     identity: Identity
     business_date: str
     currency: str
@@ -113,7 +132,10 @@ class Statement:
 
 @dataclass(slots=True)
 class Bundle:
-    """A bundle as far as it could be read; an entry or contract that was refused stands as None."""
+    """A bundle as far as it could be read; an entry or contract that was refused stands as None.
+
+    `whole` is False when reading stopped before the end: too many lines did not hold, or one was too long.
+    """
 
     file: str
     head: Head | None = None
@@ -122,6 +144,7 @@ class Bundle:
     entries: list[Entry | None] = field(default_factory=list)
     seal: Seal | None = None
     statement: Statement | None = None
+    whole: bool = True
 
     @property
     def identity(self) -> Identity | None:

@@ -1,10 +1,12 @@
 """Puts the checks of a bundle together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from koinon_verify.figures import check_figures
 from koinon_verify.notes import Key, read_key
-from koinon_verify.previous import NO_CONSISTENCY_PROOF, check_previous
+from koinon_verify.pins import check_pins
+from koinon_verify.previous import NO_CONSISTENCY_PROOF, check_previous, is_directly_before
 from koinon_verify.problems import Problems, Refused
 from koinon_verify.reading import Reader
 from koinon_verify.receipts import match_receipts
@@ -17,28 +19,37 @@ def verify_bundle(
     receipts: str | Path | None = None,
     previous: str | Path | None = None,
     key: str | None = None,
+    contracts: Sequence[str | Path] = (),
 ) -> Report:
     """Verify a partner's bundle, with no network and no database.
 
-    `receipts` names a file of the receipts that the partner's own calls returned; `previous` an earlier bundle
-    that this one must follow on from; `key` is the log's key as the operator publishes it. Nothing is raised:
-    what is wrong stands in the report, the first problem of each line.
+    `receipts` names a file of the receipts that the partner's own calls returned; `previous` the bundle of the window
+    before, which this one must follow on from; `key` is the log's key as the operator publishes it; `contracts` name
+    files of the contract versions that the partner keeps. Nothing is raised: what is wrong stands in the report, the
+    first problem of each line.
     """
     problems = Problems()
     pinned = _read_pinned(key, problems)
     bundle = _check_alone(str(path), pinned, problems)
     notes: list[str] = []
-    matched = None
-    if receipts is not None and bundle.identity is not None:
-        matched = match_receipts(str(receipts), bundle, bundle.identity, problems)
+    before = matched = None
+    held = frozenset[int]()
+    if bundle.whole:
+        held = check_pins([str(file) for file in contracts], bundle, problems)
     if previous is not None:
         before = _check_alone(str(previous), pinned, problems)
-        check_previous(bundle, before, problems)
+        if bundle.whole and before.whole:
+            check_previous(bundle, before, problems)
         notes.append(NO_CONSISTENCY_PROOF)
+    if receipts is not None and bundle.identity is not None and bundle.whole:
+        joined = before if before and before.whole and is_directly_before(before, bundle) else None
+        matched = match_receipts(str(receipts), bundle, bundle.identity, joined, problems)
     return Report(
         bundle=bundle,
         problems=problems.sorted(),
+        more=problems.more,
         pinned=pinned is not None,
+        pinned_contracts=held,
         receipts=matched,
         previous=None if previous is None else str(previous),
         notes=notes,
@@ -55,5 +66,6 @@ def _read_pinned(key: str | None, problems: Problems) -> Key | None:
 
 def _check_alone(file: str, pinned: Key | None, problems: Problems) -> Bundle:
     bundle = Reader(file, problems, pinned).read()
-    check_figures(bundle, problems)
+    if bundle.whole:
+        check_figures(bundle, problems)
     return bundle

@@ -19,8 +19,9 @@ def as_verified(contract: Contract) -> records.Contract:
     line = msgspec.json.decode(contract_bytes(contract_line(contract)))
     rates = {name: parse_ratio(line[name]) for name in ("price", "fee", "issue_share", "honour")}
     return records.Contract(
-        line=1, partner=line["partner"], version=int(line["version"]), currency=line["currency"], digest="", **rates
-    )
+        line=1, partner=line["partner"], version=int(line["version"]), currency=line["currency"],
+        effective_from=line["effective_from"], digest="", **rates,
+    )  # fmt: skip
 
 
 def as_verified_line(line: msgspec.Struct) -> records.StatementLine:

@@ -81,8 +81,8 @@ WINDOWS: dict[int, list[tuple[str, str, list[Mover]]]] = {
             [
                 ("grocer", HONOURED, 60, 1, 0),
                 ("cafe", ACCEPTED, 60, 1, 0),
-                ("cafe", HONOURED, 40, 1, None),
-                ("cafe", ACCEPTED, 40, 1, None),
+                ("cafe", HONOURED, 40, 1, 1),
+                ("cafe", ACCEPTED, 40, 1, 1),
             ],
         ),
         ("red_06", "release", [("cafe", Effect.RELEASED, 10, 1, None)]),
@@ -118,6 +118,7 @@ class Coalition:
     windows: dict[int, list[tuple[str, str, list[Mover]]]] = field(default_factory=lambda: WINDOWS)
     origin: str = ORIGIN
     seal_first: bool = False
+    run_first: bool = False
     witnessed: bool = True
     leaves: list[bytes] = field(default_factory=lambda: [b"an older leaf"] * 3)
     billed: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
@@ -129,8 +130,10 @@ class Coalition:
         if self.seal_first:
             self.leaves += [b""] * 2
         entries = self._journals(window)
-        seals = self._seal(window, entries)
-        statements = self._run(window, entries)
+        if self.run_first:
+            statements, seals = self._run(window, entries), self._seal(window, entries)
+        else:
+            seals, statements = self._seal(window, entries), self._run(window, entries)
         tree = tree_of([leaf_hash(leaf) for leaf in self.leaves])
         checkpoint = Checkpoint(self.origin, tree.size, tree.root())
         signatures = [sign(checkpoint.body, ORIGIN, LOG)]
@@ -329,7 +332,7 @@ def receipts_of(bundle: bytes, *effects: str) -> list[dict[str, str]]:
         if line["type"] == "entry" and line["content"]["effect"] in effects:
             content = line["content"]
             key = (content["journal"], content["effect"])
-            names = ("effect", "journal", "partner", "points", "programme", "unit", "window")
+            names = ("effect", "journal", "partner", "points", "programme", "unit", "version", "window")
             receipt = {name: content[name] for name in names}
             if key in totals:
                 receipt["points"] = str(int(receipt["points"]) + int(totals[key]["points"]))

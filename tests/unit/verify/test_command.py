@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 import koinon_verify
+from koinon.audit.leaves import contract_reference
 from koinon_verify import CODES, main
 from koinon_verify.amounts import money, round_half_even
-from tests.unit.verify.coalition import KEY, receipts_of
+from tests.unit.verify.coalition import CONTRACTS, KEY, receipts_of
 
 PACKAGE = Path(koinon_verify.__file__).parent
 SOURCES = sorted(PACKAGE.glob("*.py"))
+DIGESTS = [contract_reference(terms).sha256 for terms in CONTRACTS["grocer"]]
 FINGERPRINT = "SHA256:Vkdap1RjR0wChd9dvyvKtz2mUTWIOem3dIGy6rEHcIw"
 
 
@@ -37,11 +39,17 @@ def test_a_good_bundle_is_told_to_people(grocer: Path, receipts: Path, capsys: p
     assert printed.err == ""
     assert printed.out == (
         "grocer, sun, window 12, 2026-03-02\n"
-        "  entries     7   accepted 2 · expired 1 · honoured 1 · issued 3\n"
+        "  entries     7   accepted 2, expired 1, honoured 1, issued 3\n"
         "  receipts    4 of 4 matched\n"
-        "              entries without a receipt: expired 1 · honoured 1 (cards, expiries, other brands' tills)\n"
+        "              entries without a receipt: expired 1 (by date), honoured 1 (at any till)\n"
         "  checkpoint  log.example/sun, 14 leaves\n"
         f"  key         {FINGERPRINT} (trusted from this bundle; --key pins it)\n"
+        "  contract 1  price 1, fee 3/20, issue share 1/3, honour 1/2 (minor units of EUR a point), "
+        "from 2026-01-01T00:00:00Z\n"
+        f"              SHA-256 {DIGESTS[0]} (trusted from this bundle; --contract pins it)\n"
+        "  contract 2  price 6/5, fee 1/5, issue share 1, honour 17/20 (minor units of EUR a point), "
+        "from 2026-02-01T00:00:00Z\n"
+        f"              SHA-256 {DIGESTS[1]} (trusted from this bundle; --contract pins it)\n"
         "  pays                    1.14 EUR\n"
         "  receives                0.26 EUR\n"
         "  net                    -0.88 EUR\n"
@@ -70,7 +78,7 @@ def test_many_problems_are_cut_short(grocer: Path, capsys: pytest.CaptureFixture
     receipts.write_text("{}\n" * 25, encoding="utf-8")
 
     assert main([str(grocer), "--receipts", str(receipts)]) == 1
-    assert capsys.readouterr().err.splitlines()[20:] == ["and 5 more problems"]
+    assert capsys.readouterr().err.splitlines()[20:] == ["and 5 more"]
 
 
 def test_machines_get_one_line(grocer: Path, receipts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +103,10 @@ def test_machines_get_one_line(grocer: Path, receipts: Path, capsys: pytest.Capt
         "receipts": {
             "given": 4,
             "matched": 4,
+            "matched_previous": 0,
             "other_windows": 0,
+            "other_windows_first": None,
+            "other_windows_last": None,
             "entries_without": {"expired": 1, "honoured": 1},
         },
         "origin": "log.example/sun",
@@ -103,9 +114,21 @@ def test_machines_get_one_line(grocer: Path, receipts: Path, capsys: pytest.Capt
         "key": KEY.text,
         "key_fingerprint": FINGERPRINT,
         "key_pinned": True,
+        "contracts": [
+            {
+                "version": version,
+                **dict(zip(("price", "fee", "issue_share", "honour"), rates, strict=True)),
+                "currency": "EUR",
+                "effective_from": f"2026-0{version}-01T00:00:00Z",
+                "sha256": DIGESTS[version - 1],
+                "pinned": False,
+            }
+            for version, rates in ((1, ("1", "3/20", "1/3", "1/2")), (2, ("6/5", "1/5", "1", "17/20")))
+        ],
         "previous": None,
         "notes": [],
         "problems": [],
+        "more_problems": 0,
     }
 
     assert main([str(grocer.with_suffix(".nowhere")), "--json"]) == 1

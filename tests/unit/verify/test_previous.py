@@ -2,22 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from koinon_verify import Report, verify_bundle
+from koinon.audit.model import Effect
+from koinon_verify import Report, previous, verify_bundle
 from koinon_verify.previous import NO_CONSISTENCY_PROOF
-from tests.unit.verify.coalition import Coalition, ended
+from koinon_verify.report import as_text
+from tests.unit.verify.coalition import CONTRACTS, WINDOWS, Coalition, ended, receipts_of, terms
 
 Bundles = dict[tuple[int, str], bytes]
 
 
-def followed(folder: Path, bundle: bytes, previous: bytes) -> Report:
+def followed(folder: Path, bundle: bytes, previous: bytes, receipts: Path | None = None) -> Report:
     """Return the report of a bundle that is held to the one before."""
     (folder / "this").write_bytes(bundle)
     (folder / "before").write_bytes(previous)
-    return verify_bundle(folder / "this", previous=folder / "before")
+    return verify_bundle(folder / "this", receipts, previous=folder / "before")
 
 
 def found(report: Report) -> list[tuple[str, int | None, str]]:
@@ -35,18 +36,38 @@ def test_a_nights_bundle_follows_on(bundles: Bundles, tmp_path: Path, partner: s
         assert report.notes == [NO_CONSISTENCY_PROOF]
 
 
-def test_a_window_in_between_that_billed_is_missed(bundles: Bundles, tmp_path: Path) -> None:
-    """Held to the bundle before last, cumulative figures and outstanding points do not fit."""
+def test_a_window_in_between_is_missed(bundles: Bundles, tmp_path: Path) -> None:
+    """Held to the bundle before last, a bundle is refused: what was billed in between is in neither."""
     report = followed(tmp_path, bundles[14, "grocer"], bundles[12, "grocer"])
 
-    assert [(problem.line, problem.code) for problem in report.problems] == [
-        (5, "previous-mismatch"),
-        (6, "previous-mismatch"),
-    ]
-    assert report.problems[0].detail == "outstanding is 122, and 61 + 0 - 0 - 0 is 61"
-    assert report.problems[1].detail == (
-        "fee, version 1: starts from (94, 14) points and minor units, the previous ended at (93, 14)"
+    assert found(report) == [("this", 1, "previous-mismatch")]
+    assert report.problems[0].detail == (
+        "the bundle of window 13 is needed: what was billed since window 12 is not shown"
     )
+
+
+def test_a_skipped_window_hides_nothing(tmp_path: Path) -> None:
+    """Points accepted in a window that both bundles leave out are not lost unseen, though all figures agree."""
+    coalition = Coalition(
+        windows={
+            **WINDOWS,
+            13: [("red_30", "capture", [("cafe", Effect.HONOURED, 500, 1, 0), ("grocer", Effect.ACCEPTED, 500, 2, 0)])],
+            14: [("red_40", "earn", [("grocer", Effect.ISSUED, 10, 2, None)])],
+        }
+    )
+    first = coalition.close(12)["grocer"]
+    billed, outstanding = dict(coalition.billed), coalition.outstanding.copy()
+    skipped = coalition.close(13)["grocer"]
+    coalition.billed, coalition.outstanding = billed, outstanding
+    last = coalition.close(14)["grocer"]
+    made = [receipt for each in (first, skipped, last) for receipt in receipts_of(each, "issued", "accepted")]
+    (tmp_path / "receipts").write_text("".join(json.dumps(each) + "\n" for each in made), encoding="utf-8")
+    report = followed(tmp_path, last, first, tmp_path / "receipts")
+
+    assert found(report) == [("this", 1, "previous-mismatch")]
+    assert report.receipts is not None
+    assert (report.receipts.elsewhere, report.receipts.first, report.receipts.last) == (5, 12, 13)
+    assert "1 of 1 matched; 5 of windows 12 to 13, which no bundle given here is of" in as_text(report)
 
 
 def test_another_partners_or_a_later_bundle_is_not_the_one_before(bundles: Bundles, tmp_path: Path) -> None:
@@ -84,20 +105,74 @@ def test_a_log_that_shrank_is_found(bundles: Bundles, tmp_path: Path) -> None:
 
 def test_a_rewritten_past_is_found(bundles: Bundles, tmp_path: Path) -> None:
     """A statement that starts from a history of its own, consistent in itself, does not follow on."""
-
-    def alter(statement: dict[str, Any]) -> None:
-        fee = statement["lines"][1]
-        assert fee["leg"] == "fee"
-        fee.update(points_before="1000", billed_before="150", amount="0")
-
-    coalition = Coalition(alter_statement=None)
+    coalition = Coalition()
     coalition.close(12)
-    coalition.alter_statement = alter
+    for leg, billed in (("fee", 150), ("issue_funding", 283)):
+        coalition.billed["grocer", leg, "issued", 1] = (1_000, billed)
+    coalition.outstanding["grocer"] += 1_000 - 93
     forged = coalition.close(13)["grocer"]
     (tmp_path / "alone").write_bytes(forged)
 
     assert verify_bundle(tmp_path / "alone").ok
-    assert found(followed(tmp_path, forged, bundles[12, "grocer"])) == [("this", 8, "previous-mismatch")]
+    report = followed(tmp_path, forged, bundles[12, "grocer"])
+    assert found(report) == [("this", 7, "previous-mismatch"), ("this", 8, "previous-mismatch")]
+    assert [problem.detail for problem in report.problems] == [
+        "outstanding is 1029, and 61 + 1 - -60 - 0 is 122",
+        "fee, version 1: starts from (1000, 150) points and minor units, the previous ended at (93, 14)",
+    ]
+
+
+def test_a_journal_of_two_windows_is_found(tmp_path: Path) -> None:
+    """An earning that was billed in one window, and is again in the next, is named by its entry."""
+    coalition = Coalition(windows={**WINDOWS, 13: [WINDOWS[12][0], *WINDOWS[13]]})
+    before, this = coalition.close(12)["grocer"], coalition.close(13)["grocer"]
+    report = followed(tmp_path, this, before)
+
+    assert found(report) == [("this", 5, "entry-duplicated")]
+    assert report.problems[0].detail == "journal red_01 stands in the previous bundle too, on line 5"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_terms_that_changed_under_their_version_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    """A contract version whose terms are others than the night before is named, and so is a rate that moved."""
+    coalition = Coalition()
+    before = coalition.close(12)["grocer"]
+    changed = terms("grocer", 2, "6/5", "1/5", "1", "1/100")
+    monkeypatch.setitem(CONTRACTS, "grocer", [CONTRACTS["grocer"][0], changed])
+    coalition.billed["grocer", "reimbursement", "accepted", 2] = (30, 0)
+    this = coalition.close(13)["grocer"]
+    (tmp_path / "alone").write_bytes(this)
+
+    assert verify_bundle(tmp_path / "alone").ok
+    if named:
+        assert found(followed(tmp_path, this, before)) == [
+            ("this", 4, "previous-mismatch"),
+            ("this", 8, "previous-mismatch"),
+        ]
+        return
+    monkeypatch.setattr(previous, "_check_contracts", lambda now, then: iter(()))
+    report = followed(tmp_path, this, before)
+    assert found(report) == [("this", 8, "previous-mismatch")]
+    assert report.problems[0].detail == "reimbursement, version 2: the rate is 1/100, and was 17/20 before"
+
+
+def test_receipts_of_the_window_before_are_matched_there(bundles: Bundles, tmp_path: Path) -> None:
+    """With both bundles at hand, a file of both windows' receipts is matched whole; one that is in neither is named."""
+    before, this = bundles[12, "grocer"], bundles[13, "grocer"]
+    made = [*receipts_of(before, "issued", "accepted"), *receipts_of(this, "issued")]
+    (tmp_path / "receipts").write_text("".join(json.dumps(each) + "\n" for each in made), encoding="utf-8")
+    report = followed(tmp_path, this, before, tmp_path / "receipts")
+
+    assert report.problems == []
+    assert report.receipts is not None
+    assert (report.receipts.matched, report.receipts.before, report.receipts.elsewhere) == (1, 4, 0)
+    assert "  receipts    5 of 5 matched, 4 of them in the previous bundle\n" in as_text(report)
+    lost = made[0] | {"journal": "red_99"}
+    (tmp_path / "receipts").write_text(json.dumps(lost) + "\n", encoding="utf-8")
+    report = followed(tmp_path, this, before, tmp_path / "receipts")
+    assert found(report) == [("receipts", 1, "receipt-unmatched")]
 
 
 def test_a_bundles_lines_are_where_the_cases_say(bundles: Bundles) -> None:
