@@ -32,7 +32,7 @@ from koinon.fields import (
     within_calendar,
 )
 from koinon.ids import new_record_id
-from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace
+from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
 from koinon.money import EXPONENTS
 from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
@@ -361,12 +361,4 @@ def _earning(facts: asyncpg.Record, partner_id: int, sighting: UUID, settled: Se
 
 def issued_receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
     """Return the receipt of points that were issued, or taken back when they are negative."""
-    return Receipt(
-        effect="issued",
-        journal=ids.public_record("jnl", account_id, UUID(answer["journal_id"])),
-        partner=facts["partner"],
-        points=str(answer["points"]),
-        programme=facts["programme"],
-        unit="points",
-        window=str(answer["window_no"]),
-    )
+    return receipt(facts, account_id, answer, "issued", answer["points"])

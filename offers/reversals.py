@@ -1,9 +1,8 @@
 """Reversals: a till takes an earning back, or undoes a captured redemption; each once, at the versions of then."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import Response
 from msgspec import Meta
@@ -14,7 +13,7 @@ from koinon.database import Connection, beside, transaction
 from koinon.fields import named
 from koinon.ledger.model import Outcome, ReverseBurn, content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
-from koinon.ledger.redemptions import Receipt
+from koinon.ledger.redemptions import Receipt, receipt
 from koinon.problems import invalid_field
 from koinon.web.requests import Write, once
 from offers.earnings import EarningId, UnknownEarning, issued_receipt
@@ -132,17 +131,5 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
     return Reversal(
         reversal=ids.public_record("rev", account_id, UUID(outcome.answer["journal_id"])),
         points=outcome.answer["points"],
-        receipts=(_accepted_receipt(facts, account_id, outcome.answer),),
-    )
-
-
-def _accepted_receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
-    return Receipt(
-        effect="accepted",
-        journal=ids.public_record("jnl", account_id, UUID(answer["journal_id"])),
-        partner=facts["partner"],
-        points=str(-answer["points"]),
-        programme=facts["programme"],
-        unit="points",
-        window=str(answer["window_no"]),
+        receipts=(receipt(facts, account_id, outcome.answer, "accepted", -outcome.answer["points"]),),
     )

@@ -121,7 +121,7 @@ BEGIN
         INSERT INTO koinon.request (caller, key, content_hash, status, answer)
         SELECT e.caller, e.key, e.hash, 201, jsonb_build_object(
             'account_id', e.account_id, 'journal_id', e.journal_id, 'window_no', p_stamp.window_no, 'points', e.points,
-            'balance', e.balance, 'expires_on', e.expires_on)
+            'balance', e.balance, 'expires_on', e.expires_on, 'version', e.version)
         FROM earns e ORDER BY e.caller, e.key
         ON CONFLICT DO NOTHING
         RETURNING caller, key, content_hash, answer
@@ -259,6 +259,7 @@ BEGIN
 
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold, jsonb_build_object(
         'hold_id', hold, 'points', p_command.points, 'expires_at', p_command.hold_expires_at,
+        'version', p_command.version,
         'balance', ledger.move_wallet(p_command, -p_command.points, p_command.points)));
     INSERT INTO ledger.hold (account_id, hold_id, unit_id, acceptor_id, acceptor_version, amount, state, proof_kind,
         proof_ref, place_id, occurred_at, expires_at, member_id, receipt, attested_by)
@@ -352,7 +353,8 @@ BEGIN
     p_command.member_id := hold.member_id;
     p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
-        'hold_id', hold.hold_id, 'points', hold.amount, 'balance', ledger.move_wallet(p_command, 0, -hold.amount)));
+        'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
+        'balance', ledger.move_wallet(p_command, 0, -hold.amount)));
     PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'honoured');
     RETURN outcome;
 END
@@ -374,7 +376,7 @@ BEGIN
     p_command.member_id := hold.member_id;
     p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
-        'hold_id', hold.hold_id, 'points', hold.amount,
+        'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
         'balance', ledger.move_wallet(p_command, hold.amount, -hold.amount)));
     PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'wallet');
     RETURN outcome;
@@ -392,11 +394,15 @@ DECLARE
     free bigint;
     taken_back bigint;
     wanted bigint;
+    oldest integer;
+    newest integer;
 BEGIN
     IF p_command.points <= 0 THEN
         RETURN ledger.refused(p_command."position", 'points-not-positive');
     END IF;
-    SELECT sum(l.quantity), sum(l.remaining - l.held) INTO earned, free
+    SELECT sum(l.quantity), sum(l.remaining - l.held),
+        min(l.issuer_version) FILTER (WHERE l.remaining > l.held), max(l.issuer_version) FILTER (WHERE l.remaining > l.held)
+    INTO earned, free, oldest, newest
     FROM ledger.lot l
     WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id
         AND l.issuer_id = p_command.partner_id
@@ -430,7 +436,9 @@ BEGIN
     END IF;
 
     outcome := ledger.record_journal(p_stamp, p_command, journal, NULL, jsonb_build_object(
-        'points', wanted, 'balance', ledger.move_wallet(p_command, -wanted, 0)));
+        -- Lots of several versions have no version in common: then the answer names none.
+        'points', wanted, 'version', CASE WHEN oldest = newest THEN oldest END,
+        'balance', ledger.move_wallet(p_command, -wanted, 0)));
     WITH ordered AS (
         SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
             sum(l.remaining - l.held) OVER (ORDER BY l.issued_at DESC, l.lot_id DESC) AS running
@@ -463,6 +471,7 @@ DECLARE
     captured ledger.journal;
     outcome ledger.outcome;
     total bigint;
+    frozen integer;
 BEGIN
     SELECT * INTO captured FROM ledger.journal j
     WHERE j.account_id = p_command.account_id AND j.unit_id = p_command.unit_id AND j.journal_id = p_command.reverses
@@ -476,11 +485,11 @@ BEGIN
     END IF;
     p_command.member_id := captured.member_id;
     p_command.place_id := captured.place_id;
-    SELECT sum(m.amount) INTO total FROM ledger.movement m
+    SELECT sum(m.amount), min(m.acceptor_version) INTO total, frozen FROM ledger.movement m
     WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses;
 
     outcome := ledger.record_journal(p_stamp, p_command, journal, captured.hold_id, jsonb_build_object(
-        'points', total, 'balance', ledger.move_wallet(p_command, total, 0)));
+        'points', total, 'version', frozen, 'balance', ledger.move_wallet(p_command, total, 0)));
     WITH burnt AS (
         SELECT m.* FROM ledger.movement m
         WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses

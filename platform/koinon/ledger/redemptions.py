@@ -74,7 +74,10 @@ class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the partner keeps to check its nightly bundle against: every value a string, names as in the bundle."""
+    """What the partner keeps to check its nightly bundle against: every value a string, names as in the bundle.
+
+    `version` is the partner's own contract version that the points moved under; null when they were of several.
+    """
 
     effect: Literal["issued", "honoured", "accepted", "held", "released"]
     journal: JournalId
@@ -82,6 +85,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     points: Annotated[str, Meta(examples=["250"])]
     programme: ProgrammeCode
     unit: Annotated[str, Meta(examples=["points"])]
+    version: Annotated[str | None, Meta(examples=["1"])]
     window: Annotated[str, Meta(examples=["1"])]
 
 
@@ -116,21 +120,21 @@ class RedemptionRecord(msgspec.Struct, frozen=True, kw_only=True):
 def receipt(
     facts: asyncpg.Record,
     account_id: int,
-    outcome: Outcome,
+    answer: dict[str, Any],
     effect: Literal["issued", "accepted", "held", "released"],
-    *,
-    negative: bool = False,
+    points: int,
 ) -> Receipt:
-    """Return the receipt of a posted command; a reversal's points are negative."""
-    journal = ids.public_record("jnl", account_id, msgspec.convert(outcome.answer["journal_id"], UUID))
+    """Return the receipt of a posted command by the ledger's answer; points that were taken back are negative."""
+    version = answer.get("version")  # not in an answer from before there was one
     return Receipt(
         effect=effect,
-        journal=journal,
+        journal=ids.public_record("jnl", account_id, msgspec.convert(answer["journal_id"], UUID)),
         partner=facts["partner"],
-        points=str(-outcome.answer["points"] if negative else outcome.answer["points"]),
+        points=str(points),
         programme=facts["programme"],
         unit="points",
-        window=str(outcome.answer["window_no"]),
+        version=None if version is None else str(version),
+        window=str(answer["window_no"]),
     )
 
 
@@ -307,5 +311,5 @@ def _redemption(
         points=outcome.answer["points"],
         balance=outcome.answer["balance"],
         expires_at=msgspec.convert(expires_at, datetime).isoformat() if expires_at else None,
-        receipt=receipt(facts, account_id, outcome, effect[state]),
+        receipt=receipt(facts, account_id, outcome.answer, effect[state], outcome.answer["points"]),
     )

@@ -23,6 +23,7 @@ async def test_an_earn_makes_a_lot(connection: Connection, coalition: Coalition,
         "points": 120,
         "balance": 120,
         "expires_on": "2027-03-02",
+        "version": 4,
     }
     assert await wallet(connection, account, coalition.unit_id) == (120, 0)
     lot = await connection.fetchrow("SELECT * FROM ledger.lot WHERE account_id = $1", account)

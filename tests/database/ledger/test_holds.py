@@ -33,11 +33,12 @@ async def test_a_hold_takes_the_soonest_expiry_over_all_issuers(
 
     outcome = await kit.one(connection, kit.hold(account, 75, place_id=9, member_id=8))
 
-    assert {name: outcome.answer[name] for name in ("window_no", "points", "balance", "expires_at")} == {
+    assert {name: outcome.answer[name] for name in ("window_no", "points", "balance", "expires_at", "version")} == {
         "window_no": 1,
         "points": 75,
         "balance": 25,
         "expires_at": "2026-03-02T09:30:00+00:00",
+        "version": 7,
     }
     assert await lots(connection, account) == [(10, 10, 0), (20, 20, 5), (30, 30, 30), (40, 40, 40)]
     assert await wallet(connection, account, kit.unit_id) == (25, 75)
@@ -161,7 +162,7 @@ async def test_a_capture_burns_what_is_held(connection: Connection, coalition: C
 
     capture = await kit.one(connection, kit.capture(account, hold))
 
-    assert (capture.answer["points"], capture.answer["balance"]) == (60, 20)
+    assert (capture.answer["points"], capture.answer["balance"], capture.answer["version"]) == (60, 20, 7)
     assert capture.answer["hold_id"] == hold.answer["hold_id"]
     assert await lots(connection, account) == [(30, 20, 0), (50, 0, 0)]
     assert await wallet(connection, account, kit.unit_id) == (20, 0)
@@ -231,7 +232,7 @@ async def test_a_release_gives_back(connection: Connection, coalition: Coalition
 
     release = await kit.one(connection, kit.release(account, hold))
 
-    assert (release.answer["points"], release.answer["balance"]) == (60, 80)
+    assert (release.answer["points"], release.answer["balance"], release.answer["version"]) == (60, 80, 7)
     assert await lots(connection, account) == [(30, 30, 0), (50, 50, 0)]
     assert await wallet(connection, account, kit.unit_id) == (80, 0)
     assert await hold_state(connection, hold) == "released"

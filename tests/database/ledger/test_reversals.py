@@ -37,7 +37,7 @@ async def test_an_unspent_earn_is_reversed_whole(connection: Connection, coaliti
 
     outcome = await coalition.one(connection, coalition.reverse_earn(account, earn))
 
-    assert (outcome.answer["points"], outcome.answer["balance"]) == (30, 5)
+    assert (outcome.answer["points"], outcome.answer["balance"], outcome.answer["version"]) == (30, 5, 4)
     assert await lots(connection, account) == [(30, 0, 0), (5, 5, 0)]
     assert await wallet(connection, account, coalition.unit_id) == (5, 0)
     assert await movements(connection, outcome) == [("wallet", "issued", 30, coalition.grocer, 4, None, None)]
@@ -118,12 +118,12 @@ async def test_an_earn_that_is_not_the_partners(connection: Connection, coalitio
 async def test_a_purchase_gives_back_its_newest_lots_first(
     connection: Connection, coalition: Coalition, account: int
 ) -> None:
-    """A partial refund takes from the purchase's last lot backwards, each at its own version."""
+    """A partial refund takes from the purchase's last lot backwards, each at its own version; the answer names none."""
     bought = await purchase(connection, coalition, account, 10, 20, 30)
 
     outcome = await coalition.one(connection, coalition.reverse_earn(account, purchase_id=bought, points=35))
 
-    assert (outcome.answer["points"], outcome.answer["balance"]) == (35, 25)
+    assert (outcome.answer["points"], outcome.answer["balance"], outcome.answer["version"]) == (35, 25, None)
     assert await lots(connection, account) == [(10, 10, 0), (20, 15, 0), (30, 0, 0)]
     assert await movements(connection, outcome) == [
         ("wallet", "issued", 30, coalition.grocer, 3, None, None),
@@ -139,6 +139,7 @@ async def test_a_purchase_is_reversed_in_parts(connection: Connection, coalition
     rest = await coalition.one(connection, coalition.reverse_earn(account, purchase_id=bought))
 
     assert (rest.answer["points"], rest.answer["balance"]) == (18, 0)
+    assert rest.answer["version"] is None
     assert await lots(connection, account) == [(10, 0, 0), (20, 0, 0)]
     before = await books(connection)
     outcomes = await coalition.post(
@@ -187,7 +188,7 @@ async def test_a_burn_is_undone_lot_by_lot(connection: Connection, coalition: Co
 
     outcome = await kit.one(connection, kit.reverse_burn(account, capture))
 
-    assert (outcome.answer["points"], outcome.answer["balance"]) == (60, 80)
+    assert (outcome.answer["points"], outcome.answer["balance"], outcome.answer["version"]) == (60, 80, 7)
     assert await lots(connection, account) == [(30, 30, 0), (50, 50, 0)]
     assert await wallet(connection, account, kit.unit_id) == (80, 0)
     assert await movements(connection, outcome) == [

@@ -174,6 +174,7 @@ class Coalition:
                 "points": str(outcome.answer["points"] if points is None else points),
                 "programme": self.code,
                 "unit": "points",
+                "version": str(outcome.answer["version"]),
                 "window": str(outcome.answer["window_no"]),
             }
             self.receipts[partner].append(receipt)

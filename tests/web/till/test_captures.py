@@ -9,7 +9,7 @@ from litestar import Litestar
 from koinon import ids
 from koinon.ledger.jobs import close_window_early
 from tests.web.nights import lines_of, of_window, statement, work_the_night
-from tests.web.scheme import assert_field, assert_refused, unchanged
+from tests.web.scheme import assert_field, assert_refused, contract_body, unchanged
 from tests.web.town import NOW, Town
 
 
@@ -211,3 +211,27 @@ async def test_a_capture_after_the_close(town: Town, app: Litestar, database: as
         ("honoured", 200, 2),
         ("honoured", 100, 2),
     ]
+
+
+async def test_receipts_name_the_contract_version(town: Town) -> None:
+    """A hold freezes its acceptor's version: capture, reversal and retry say it, also under a later contract."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100)
+    later = contract_body(effective_from="2026-03-02T09:10:00Z", honour="0.0080")
+    signed = await town.scheme.operator.post(f"/v1/partners/{town.cafe.partner}/contracts", later)
+    assert (signed.status_code, signed.json()["version"]) == (201, 2)
+    asked = {"points": 30, "proof": {"pay_code": await ada.pay_code()}}
+    held = (await town.cafe.reserve(key="first", **asked)).json()
+    await town.move_clock("2026-03-02T09:10:00Z")
+
+    assert held["receipt"]["version"] == "1"
+    assert (await town.cafe.reserve(key="first", **asked)).json() == held
+    assert (await town.cafe.capture(held["redemption"])).json()["receipt"]["version"] == "1"
+    undone = (await town.cafe.reverse(redemption=held["redemption"])).json()
+    assert [each["version"] for each in undone["receipts"]] == ["1"]
+    redemption = await town.cafe.reserved(ada, 20)
+    assert (await town.cafe.release(redemption)).json()["receipt"]["version"] == "2"
+    earned = (await town.cafe.earn(ada, points=5, occurred_at="2026-03-02T09:05:00Z")).json()
+    assert [each["version"] for each in earned["receipts"]] == ["1"]
+    undone = (await town.cafe.reverse(earning=earned["earning"])).json()
+    assert [(each["points"], each["version"]) for each in undone["receipts"]] == [("-5", "1")]

@@ -30,6 +30,7 @@ async def test_points_that_the_brand_states(town: Town, database: asyncpg.Pool) 
                 "points": "40",
                 "programme": "league",
                 "unit": "points",
+                "version": "1",
                 "window": "1",
             }
         ],

@@ -41,6 +41,7 @@ async def test_points_are_reserved_on_a_pay_code(town: Town, database: asyncpg.P
             "points": "30",
             "programme": "league",
             "unit": "points",
+            "version": "1",
             "window": "1",
         },
     }
