@@ -1,6 +1,7 @@
 """Settlement's pages: what a brand is billed and how it checks that, and the windows and runs of the operator."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
@@ -83,6 +84,7 @@ async def show_statement(request: PageRequest, window: FromPath[int]) -> Respons
         raise UnknownStatement
     async with pool().acquire() as connection:
         found = await published(connection, _partner(request), window)
+        before = (await published_statements(connection, _partner(request), window, 1)).items
     statement = decode_statement(found.content)
     key = log_key(request.app.state.runtime)
     return await page(
@@ -97,8 +99,10 @@ async def show_statement(request: PageRequest, window: FromPath[int]) -> Respons
         net=int(statement.net),
         points={name: int(getattr(statement.points, name)) for name in statement.points.__struct_fields__},
         lines=[_line(each, found.partner, statement.currency) for each in statement.lines],
+        follows=bool(before) and before[0].window == window - 1,
         key=key.text,
-        fingerprint=hashlib.sha256(key.public).hexdigest(),
+        # As the verifier prints it.
+        fingerprint="SHA256:" + b64encode(hashlib.sha256(key.public).digest()).decode().rstrip("="),
     )
 
 

@@ -401,7 +401,8 @@ BEGIN
         RETURN ledger.refused(p_command."position", 'points-not-positive');
     END IF;
     SELECT sum(l.quantity), sum(l.remaining - l.held),
-        min(l.issuer_version) FILTER (WHERE l.remaining > l.held), max(l.issuer_version) FILTER (WHERE l.remaining > l.held)
+        min(l.issuer_version) FILTER (WHERE l.remaining > l.held),
+        max(l.issuer_version) FILTER (WHERE l.remaining > l.held)
     INTO earned, free, oldest, newest
     FROM ledger.lot l
     WHERE l.account_id = p_command.account_id AND l.unit_id = p_command.unit_id

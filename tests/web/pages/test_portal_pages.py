@@ -1,11 +1,13 @@
 """A brand's portal: tonight, its statements, how to check them, its offers and its contract, by role."""
 
 import hashlib
+from base64 import b64encode
 
 import asyncpg
 
 from koinon.audit.notes import parse_key
 from koinon.audit.signing import log_key
+from tests.database.settlement.coalition import S1
 from tests.web.offers.bodies import offer_body, published
 from tests.web.pages.conftest import staff_of, staff_of_league
 from tests.web.pages.reading import Element
@@ -99,13 +101,15 @@ async def test_a_statement_says_how_to_check_it(settled: League) -> None:
         f"koinon verify {file} --key '{key.text}'",
         f"python -m pip install cryptography PYTHONPATH=platform python -m koinon_verify {file} --key '{key.text}'",
         f"koinon verify {file} --key '{key.text}' --receipts brand-c.receipts",
+        f"koinon verify {file} --key '{key.text}' --contract brand-c.contracts",
     ]
+    assert "night before" not in page.named(id="verify").text
     assert parse_key(key.text) == key
     bundle = await portal.get(page.named(download="").attributes["href"])
     assert bundle.headers["Content-Disposition"] == 'attachment; filename="brand-c-1.bundle"'
     facts = page.named(id="verify").text.replace(" ", "")
     assert hashlib.sha256(bundle.content).hexdigest() in facts
-    assert hashlib.sha256(key.public).hexdigest() in facts
+    assert "SHA256:" + b64encode(hashlib.sha256(key.public).digest()).decode().rstrip("=") in facts
 
 
 async def test_later_statements_carry_on(settled: League) -> None:
@@ -122,6 +126,18 @@ async def test_later_statements_carry_on(settled: League) -> None:
     ]
     older = rows(await portal.page("/portal/statements?cursor=2"))
     assert [row[0] for row in older] == ["Window 1 2 Mar 2026"]
+
+
+async def test_the_first_statement_of_a_later_brand_follows_on_from_none(settled: League) -> None:
+    """A brand that joined after the first night has no bundle of it: there is nothing to hold its first one to."""
+    await settled.coalition.brand("brand-d", **S1)
+    await settled.coalition.night()
+    await settled.coalition.night()
+    portal = await staff_of_league(settled, "brand-d")
+
+    assert "--previous" not in (await portal.page("/portal/statements/2")).text
+    third = await portal.page("/portal/statements/3")
+    assert third.all("pre")[-1].text.endswith("--previous brand-d-2.bundle")
 
 
 async def test_a_brand_sees_its_own_statements_alone(settled: League) -> None:
