@@ -7,6 +7,7 @@ written set by set. Each is answered for itself; one that is refused leaves no t
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -123,8 +124,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Earnings:
     """The earnings of one process: concurrent tills share one transaction."""
 
-    def __init__(self) -> None:
-        self._gatherer: Gatherer[Asked, Answer] = Gatherer(earn_many, maximum=BATCH_MAXIMUM)
+    def __init__(self, secret: bytes) -> None:
+        self._gatherer: Gatherer[Asked, Answer] = Gatherer(partial(earn_many, secret), maximum=BATCH_MAXIMUM)
 
     async def earn(self, write: Write, earning: NewEarning) -> Answer:
         """Record a purchase and post what it earns.
@@ -167,12 +168,12 @@ def _private(prefix: str, text: str, pointer: str) -> int:
         raise invalid_field(pointer, str(error)) from None
 
 
-async def earn_many(asked: Sequence[Asked]) -> list[Answer]:
-    """Record purchases and post what they earn, in one transaction, and answer each."""
-    return await raced(lambda connection: _earn_many(connection, asked))
+async def earn_many(secret: bytes, asked: Sequence[Asked]) -> list[Answer]:
+    """Record purchases and post what they earn, in one transaction, and answer each; `secret` names their journals."""
+    return await raced(lambda connection: _earn_many(connection, secret, asked))
 
 
-async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Answer]:
+async def _earn_many(connection: Connection, secret: bytes, asked: Sequence[Asked]) -> list[Answer]:
     # What was answered before is answered again, also what would be refused today.
     answers = await _answered(connection, asked, range(len(asked)))
     facts = await _facts(connection, asked)
@@ -194,7 +195,7 @@ async def _earn_many(connection: Connection, asked: Sequence[Asked]) -> list[Ans
         sightings, purchases = await _record(connection, asked, facts, fresh, seen)
         settled = {each.key: each for each in await settle(connection, purchases)}
         bodies = [
-            msgspec.json.encode(_earning(facts[place], asked[place].partner_id, sighting, settled[key]))
+            msgspec.json.encode(_earning(secret, facts[place], asked[place].partner_id, sighting, settled[key]))
             for place, sighting, key in zip(fresh, sightings, purchases, strict=True)
         ]
         await connection.execute(
@@ -345,7 +346,7 @@ def _tendered(each: Asked, row: asyncpg.Record) -> Tendered:
     )
 
 
-def _earning(facts: asyncpg.Record, partner_id: int, sighting: UUID, settled: Settled) -> Earning:
+def _earning(secret: bytes, facts: asyncpg.Record, partner_id: int, sighting: UUID, settled: Settled) -> Earning:
     """Return the till's answer; the receipts name what this call moved in the partner's own name."""
     moved = settled.posted_by(partner_id)
     reasons = {decision.reason for decision in settled.decisions if decision.reason}
@@ -355,10 +356,10 @@ def _earning(facts: asyncpg.Record, partner_id: int, sighting: UUID, settled: Se
         pending_points=settled.pending,
         balance=moved[-1]["balance"] if moved else None,
         reasons=tuple(sorted(reasons)),
-        receipts=tuple(issued_receipt(facts, settled.key[0], answer) for answer in moved),
+        receipts=tuple(issued_receipt(secret, facts, settled.key[0], answer) for answer in moved),
     )
 
 
-def issued_receipt(facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
+def issued_receipt(secret: bytes, facts: asyncpg.Record, account_id: int, answer: dict[str, Any]) -> Receipt:
     """Return the receipt of points that were issued, or taken back when they are negative."""
-    return receipt(facts, account_id, answer, "issued", answer["points"])
+    return receipt(secret, facts, account_id, answer, "issued", points=answer["points"])

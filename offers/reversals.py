@@ -45,11 +45,14 @@ class Reversal(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...]
 
 
-async def record(write: Write, asked: NewReversal) -> Response[bytes]:
-    """Take an earning or a redemption back, once for the caller's key, and answer it; raises as `reverse` does."""
+async def record(secret: bytes, write: Write, asked: NewReversal) -> Response[bytes]:
+    """Take an earning or a redemption back, once for the caller's key, and answer it; raises as `reverse` does.
+
+    `secret`, the installation's, names the journals.
+    """
     grown: list[PurchaseKey] = []
     try:
-        return await once(write, 201, lambda connection: reverse(connection, write, asked, grown))
+        return await once(write, 201, lambda connection: reverse(connection, secret, write, asked, grown))
     except PointsAlreadySpent:
         if grown:
             # Budgets grant in transactions of their own: settled again, the purchase gives back what it does not use.
@@ -58,7 +61,9 @@ async def record(write: Write, asked: NewReversal) -> Response[bytes]:
         raise
 
 
-async def reverse(connection: Connection, write: Write, asked: NewReversal, grown: list[PurchaseKey]) -> Reversal:
+async def reverse(
+    connection: Connection, secret: bytes, write: Write, asked: NewReversal, grown: list[PurchaseKey]
+) -> Reversal:
     """Take an earning or a redemption back, in the caller's transaction.
 
     Purchases that were refused after budgets had granted them more are added to `grown`.
@@ -67,15 +72,15 @@ async def reverse(connection: Connection, write: Write, asked: NewReversal, grow
     if (asked.earning is None) == (asked.redemption is None):
         raise invalid_field("/earning", "give either an earning or a redemption")
     if asked.redemption is not None:
-        return await _reverse_redemption(connection, write, asked.redemption, asked.reason)
-    return await _reverse_earning(connection, write, asked.earning or "", asked.reason, grown)
+        return await _reverse_redemption(connection, secret, write, asked.redemption, asked.reason)
+    return await _reverse_earning(connection, secret, write, asked, grown)
 
 
 async def _reverse_earning(
-    connection: Connection, write: Write, earning: str, reason: Reason | None, grown: list[PurchaseKey]
+    connection: Connection, secret: bytes, write: Write, asked: NewReversal, grown: list[PurchaseKey]
 ) -> Reversal:
     try:
-        account_id, sighting_id = ids.private_record("ern", earning)
+        account_id, sighting_id = ids.private_record("ern", asked.earning or "")
     except ValueError:
         raise UnknownEarning from None
     partner_id = write.caller.partner_id
@@ -89,7 +94,7 @@ async def _reverse_earning(
     )
     if purchase_id is None:
         raise AlreadyReversed
-    settled = (await settle(connection, [(account_id, purchase_id)], taken_back_for=reason))[0]
+    settled = (await settle(connection, [(account_id, purchase_id)], taken_back_for=asked.reason))[0]
     short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
     if short:
         # A till's reversal is whole or not at all; a refund by card takes what is left.
@@ -100,11 +105,13 @@ async def _reverse_earning(
     return Reversal(
         reversal=ids.public_record("rev", account_id, sighting_id),
         points=-sum(answer["points"] for answer in moved),
-        receipts=tuple(issued_receipt(facts, account_id, answer) for answer in moved),
+        receipts=tuple(issued_receipt(secret, facts, account_id, answer) for answer in moved),
     )
 
 
-async def _reverse_redemption(connection: Connection, write: Write, redemption: str, reason: Reason | None) -> Reversal:
+async def _reverse_redemption(
+    connection: Connection, secret: bytes, write: Write, redemption: str, reason: Reason | None
+) -> Reversal:
     try:
         account_id, hold_id = ids.private_record("red", redemption)
     except ValueError:
@@ -131,5 +138,5 @@ async def _reverse_redemption(connection: Connection, write: Write, redemption: 
     return Reversal(
         reversal=ids.public_record("rev", account_id, UUID(outcome.answer["journal_id"])),
         points=outcome.answer["points"],
-        receipts=(receipt(facts, account_id, outcome.answer, "accepted", -outcome.answer["points"]),),
+        receipts=(receipt(secret, facts, account_id, outcome.answer, "accepted", points=-outcome.answer["points"]),),
     )

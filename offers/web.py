@@ -99,7 +99,7 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 )
 async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
     """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""
-    return await record(await write_of(request, data), data)
+    return await record(request.app.state.runtime.keys.secret, await write_of(request, data), data)
 
 
 @post(

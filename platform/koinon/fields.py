@@ -71,6 +71,7 @@ StaffId = Annotated[str, named("A member of staff", "stf_38e856smevj2h")]
 GrantId = Annotated[str, named("A member of staff's role", "grt_1yf2ntamrwyr1")]
 IdentityId = Annotated[str, named("A network's name of a place", "nid_11mq0z1dykx55")]
 JournalId = Annotated[str, named("A journal", "jnl_00qcnjn0p5me581kjpwd72vfs596vghp0d7510n")]
+JournalName = Annotated[str, named("A journal, as receipts and bundles call it", "jnl_3v7w0k9pd2m8q5x1t6r4e0b7zc")]
 RedemptionId = Annotated[str, named("A redemption", "red_00qcnjn0p5me581kjpwd7j5fvmahb0en3gpkn1v")]
 
 ProgrammeCode = Annotated[str, Meta(description="A programme's code.", examples=["agora"])]

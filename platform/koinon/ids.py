@@ -51,6 +51,11 @@ def private_record(prefix: str, text: str) -> tuple[int, uuid.UUID]:
     return _entity(data[:ENTITY_BYTES]), uuid.UUID(bytes=data[ENTITY_BYTES:])
 
 
+def opaque(prefix: str, data: bytes) -> str:
+    """Return the outside form of bytes that name something and lead back to nothing."""
+    return f"{prefix}_{_encode(data)}"
+
+
 def _entity(data: bytes) -> int:
     """Return an entity id; what no bigint column holds was never given out."""
     if data[0] & 0x80:

@@ -1,25 +1,21 @@
 """Each type of line by itself: its shape, what opens which commitment, and the proof to the checkpoint."""
 
-import re
 from collections.abc import Callable
 from hashlib import sha256
 
 from koinon_verify.canonical import (
     Fields,
-    base64url,
-    bytes_of,
     check_fields,
     date_of,
     hashes_of,
     objects_of,
     ratio_of,
-    read_canonical,
     text_of,
     unbase64url,
     whole_of,
-    write_canonical,
 )
 from koinon_verify.currencies import exponent_of
+from koinon_verify.leaves import check_time, commitment, open_slot, read_leaf, shared_letter
 from koinon_verify.merkle import leaf_hash, verify_inclusion
 from koinon_verify.notes import Checkpoint, Key, open_checkpoint, read_key
 from koinon_verify.problems import Refused
@@ -55,9 +51,6 @@ _STATEMENT = {
 _LINE = {
     *("leg", "debtor", "creditor", "version", "rate", "points_before", "billed_before", "points", "amount"),
 }
-_JOURNAL_LEAF = {"at", "kind", "type", "v"}
-_WINDOW_LEAF = {"at", "programme", "root", "type", "v", "window"}
-_SLOT = re.compile(r"[cs](?:0|[1-9][0-9]{0,5})")
 
 
 def read_head(fields: Fields) -> Head:
@@ -107,11 +100,11 @@ def read_contract(fields: Fields, raw: bytes, line: int) -> Contract:
 def read_entry(fields: Fields, checkpoint: Checkpoint | None, line: int) -> Entry:
     """Read an entry: its content opens the partner's slot of a journal leaf that the checkpoint covers."""
     check_fields(fields, _ENTRY, frozenset({"shared"}))
-    leaf = _read_leaf(fields, "journal")
+    leaf = read_leaf(text_of(fields, "leaf"), "journal")
     content = check_fields(fields["content"], _EFFECT, frozenset({"shared"}))
-    slot = _open_slot(leaf, fields, "c")
+    slot = open_slot(leaf, fields, "c")
     index = _check_included(fields, checkpoint)
-    text_of(content, "at")
+    check_time(leaf, text_of(content, "at"))
     effect = text_of(content, "effect")
     if effect not in EFFECTS:
         raise Refused("field-wrong", f"effect is none of {', '.join(sorted(EFFECTS))}")
@@ -202,19 +195,6 @@ def _check_version(fields: Fields) -> None:
         raise Refused("field-wrong", f"v is not {VERSION}: this verifier does not know the format")
 
 
-def _read_leaf(fields: Fields, kind: str) -> Fields:
-    try:
-        leaf = read_canonical(text_of(fields, "leaf").encode())
-    except Refused as refused:
-        raise Refused("leaf-malformed", "the leaf is not canonical JSON") from refused
-    slots = {key for key in leaf if _SLOT.fullmatch(key)} if kind == "journal" else set()
-    if leaf.keys() != (_JOURNAL_LEAF if kind == "journal" else _WINDOW_LEAF) | slots:
-        raise Refused("leaf-malformed", f"the leaf has not the fields of a {kind} leaf")
-    if leaf["type"] != kind or leaf["v"] != VERSION or not all(isinstance(item, str) for item in leaf.values()):
-        raise Refused("leaf-malformed", f"the leaf is not a {kind} leaf of version {VERSION}")
-    return leaf
-
-
 def _check_included(fields: Fields, checkpoint: Checkpoint | None) -> int:
     index, proof = whole_of(fields, "index", 0), hashes_of(fields, "proof")
     if checkpoint is None:  # the checkpoint's own line has been refused: there is nothing to lead to
@@ -225,19 +205,6 @@ def _check_included(fields: Fields, checkpoint: Checkpoint | None) -> int:
     return index
 
 
-def _open_slot(leaf: Fields, opening: Fields, letter: str) -> str:
-    slot = text_of(opening, "slot")
-    if not _SLOT.fullmatch(slot) or slot[0] != letter or slot not in leaf:
-        raise Refused("field-wrong", f"slot {slot} is not one of the leaf's {letter} slots")
-    if leaf[slot] != base64url(_commitment(opening, "content")):
-        raise Refused("commitment-mismatch", f"the content does not open slot {slot} of the leaf")
-    return slot
-
-
-def _commitment(opening: Fields, content: str) -> bytes:
-    return sha256(bytes_of(opening, "salt") + write_canonical(opening[content])).digest()
-
-
 def _check_shared(leaf: Fields, fields: Fields, content: Fields) -> str | None:
     if ("shared" in fields) != ("shared" in content):
         raise Refused("shared-mismatch", "the content and the line do not both have a shared piece")
@@ -245,7 +212,7 @@ def _check_shared(leaf: Fields, fields: Fields, content: Fields) -> str | None:
         return None
     opening = check_fields(fields["shared"], {"slot", "salt", "content"})
     piece = check_fields(opening["content"], _PIECE)
-    slot = _open_slot(leaf, opening, "s")
+    slot = open_slot(leaf, opening, shared_letter(leaf))
     whole_of(piece, "piece", 0)
     checks: dict[str, Callable[[], bool]] = {
         "commitment": lambda: content["shared"] == leaf[slot],
@@ -263,9 +230,9 @@ def _same(piece: Fields, content: Fields, name: str) -> Callable[[], bool]:
 
 
 def _check_committed(fields: Fields, content: Fields, kind: str) -> None:
-    leaf = _read_leaf(fields, kind)
+    leaf = read_leaf(text_of(fields, "leaf"), kind)
     root = unbase64url(leaf["root"], "the leaf's root")
-    item = leaf_hash(_commitment(fields, "content" if kind == "seal" else "statement"))
+    item = leaf_hash(commitment(fields, "content" if kind == "seal" else "statement"))
     index, size = whole_of(fields, "root_index", 0), whole_of(fields, "root_size", 1)
     if not verify_inclusion(index, size, item, hashes_of(fields, "root_proof"), root):
         raise Refused("commitment-mismatch", f"the content does not stand under the root of the {kind} leaf")

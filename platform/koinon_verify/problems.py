@@ -23,6 +23,7 @@ CODES = {
     "checkpoint-unsigned": "the log's key did not sign this checkpoint",
     "origin-mismatch": "bundle, checkpoint and key name different logs",
     "leaf-malformed": "the leaf is not of the shape that its line needs",
+    "time-mismatch": "the content is of another time than the leaf",
     "not-included": "the proof does not lead from the leaf to the checkpoint",
     "commitment-mismatch": "the content does not open the commitment in the leaf",
     "shared-mismatch": "the shared piece does not agree with the party's own content",

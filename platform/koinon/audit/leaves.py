@@ -1,14 +1,16 @@
 """Builds leaves, salted commitments and statement bytes: the exact bytes that the log holds.
 
-A commitment is SHA-256(salt ‖ content), written base64url without padding. In a journal leaf each party has
-its own slot; a seal or a run holds the RFC 6962 root over its parties' commitments, sorted by their bytes.
+A commitment is SHA-256(salt ‖ content), written base64url without padding. A journal leaf holds them in slots
+`c0`, `c1`, …: sorted by their bytes, so that their order tells nothing, and filled up with random ones to a
+multiple of SLOT_STEP, so that their number hardly does. A seal or a run holds the RFC 6962 root over its parties'
+commitments, sorted likewise.
 """
 
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,7 +28,11 @@ from koinon.audit.model import (
 from koinon.audit.tiles import tree_of
 from koinon.audit.tree import leaf_hash
 
-LEAF_VERSION = "1"
+JOURNAL_LEAF_VERSION = "2"
+WINDOW_LEAF_VERSION = "1"
+SLOT_STEP = 8
+"""Of what a journal leaf has a multiple of slots: eight hold a burn of two brands' points, and most journals fewer."""
+HOUR = len("2026-03-02T10")
 SALT_BYTES = 32
 
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
@@ -59,29 +65,39 @@ def commitment(salt: bytes, content: bytes) -> bytes:
 
 
 def journal_leaf(facts: JournalFacts, effects: Sequence[PartyEffect], new_salt: Callable[[], bytes]) -> JournalLeaf:
-    """Build a journal's leaf: a commitment per party's effect, and one per piece that two parties share.
+    """Build a journal's leaf: its hour, a commitment per party's effect, and one per piece that two parties share.
 
-    `new_salt` returns 32 fresh random bytes. Effects that name the same piece must agree on points and unit.
+    `new_salt` returns 32 fresh random bytes, as often as the leaf has slots. Effects that name the same piece must
+    agree on points and unit.
     """
-    leaf = {"at": facts.at, "kind": facts.kind, "type": "journal", "v": LEAF_VERSION}
-    pieces: dict[int, Opening] = {}
-    shared: dict[int, str] = {}
-    openings: list[Opening] = []
+    pieces: dict[int, _Committed] = {}
+    own: list[_Committed] = []
     for effect in effects:
         piece = effect.piece
+        shared: str | msgspec.UnsetType = msgspec.UNSET
         if piece is not None:
             content = _piece_content(facts, effect, piece)
             if piece not in pieces:
-                pieces[piece] = Opening(f"s{len(pieces)}", new_salt(), content)
-                shared[piece] = base64url(commitment(pieces[piece].salt, content))
-                leaf[pieces[piece].slot] = shared[piece]
+                pieces[piece] = _committed(new_salt(), content)
             elif pieces[piece].content != content:
                 raise ValueError(f"the parties of piece {piece} of {facts.journal} do not agree on it")
-        own = _effect_content(facts, effect, msgspec.UNSET if piece is None else shared[piece])
-        opening = Opening(f"c{len(openings)}", new_salt(), own)
-        openings.append(opening)
-        leaf[opening.slot] = base64url(commitment(opening.salt, own))
-    return JournalLeaf(_encode(leaf), tuple(openings), pieces)
+            shared = base64url(pieces[piece].commitment)
+        own.append(_committed(new_salt(), _effect_content(facts, effect, shared)))
+    made = [each.commitment for each in (*pieces.values(), *own)]
+    made += [new_salt() for _ in range(slots_for(len(made)) - len(made))]
+    slots = {item: f"c{place}" for place, item in enumerate(sorted(made))}
+    leaf = {"at": facts.at[:HOUR] + ":00:00Z", "type": "journal", "v": JOURNAL_LEAF_VERSION}
+    leaf |= {slot: base64url(item) for item, slot in slots.items()}
+    return JournalLeaf(
+        _encode(leaf),
+        tuple(_opening(each, slots) for each in own),
+        {piece: _opening(each, slots) for piece, each in pieces.items()},
+    )
+
+
+def slots_for(commitments: int) -> int:
+    """Return how many slots the leaf of a journal with so many commitments has."""
+    return -(-commitments // SLOT_STEP) * SLOT_STEP
 
 
 class CommitmentTree:
@@ -134,6 +150,22 @@ def statement_bytes(statement: Statement) -> bytes:
     return _encode(statement)
 
 
+class _Committed(NamedTuple):
+    """A content with its salt and its commitment."""
+
+    salt: bytes
+    content: bytes
+    commitment: bytes
+
+
+def _committed(salt: bytes, content: bytes) -> _Committed:
+    return _Committed(salt, content, commitment(salt, content))
+
+
+def _opening(committed: _Committed, slots: Mapping[bytes, str]) -> Opening:
+    return Opening(slots[committed.commitment], committed.salt, committed.content)
+
+
 def _window_leaf(kind: str, at: str, programme: str, window: int, root: bytes) -> bytes:
     return _encode(
         {
@@ -141,7 +173,7 @@ def _window_leaf(kind: str, at: str, programme: str, window: int, root: bytes) -
             "programme": programme,
             "root": base64url(root),
             "type": kind,
-            "v": LEAF_VERSION,
+            "v": WINDOW_LEAF_VERSION,
             "window": str(window),
         }
     )

@@ -22,13 +22,12 @@ class Effect(StrEnum):
 
 
 class JournalFacts(Struct, frozen=True, kw_only=True):
-    """What every party to a journal may know of it: its public id, kind, time, programme and window.
+    """What every party to a journal may know of it: its name, time, programme and window.
 
-    `at` is RFC 3339 in UTC; `kind` and `at` stand openly in the leaf.
+    `at` is RFC 3339 in UTC; its hour alone stands openly in the leaf.
     """
 
     journal: str
-    kind: str
     at: str
     programme: str
     window: int
@@ -51,7 +50,7 @@ class PartyEffect(Struct, frozen=True, kw_only=True):
 
 
 class EffectContent(Struct, frozen=True, kw_only=True):
-    """The content of a party's commitment in a journal leaf (slot `c0`, `c1`, …)."""
+    """The content of a party's commitment in a journal leaf in one of its slots."""
 
     at: str
     counter: str
@@ -67,7 +66,7 @@ class EffectContent(Struct, frozen=True, kw_only=True):
 
 
 class PieceContent(Struct, frozen=True, kw_only=True):
-    """The content that two parties share (slot `s0`, `s1`, …): how many points, never whose or at which rate.
+    """The content that two parties share, in a slot of its own: how many points, never whose or at which rate.
 
     `points` is the absolute number: both sides carry the same sign in their own contents.
     """

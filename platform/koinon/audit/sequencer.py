@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import asyncpg
 
-from koinon import ids
 from koinon.audit.effects import LoggedJournal, Part, Seen, effects
 from koinon.audit.leaves import (
     SALT_BYTES,
@@ -19,13 +18,15 @@ from koinon.audit.leaves import (
     commitment,
     journal_leaf,
     seal_leaf,
+    slots_for,
 )
 from koinon.audit.model import JournalFacts, JournalLeaf, PartyEffect, SealContent
 from koinon.audit.stored import statements, stored_tiles
-from koinon.audit.tiles import append, resume
+from koinon.audit.tiles import ENTRY_BYTES_MAX, append, resume
 from koinon.audit.tree import leaf_hash
 from koinon.clock import machine_now, rfc3339
 from koinon.database import Connection, transaction
+from koinon.ledger.names import journal_name
 from koinon.runtime import Runtime
 
 BATCH_JOURNALS = 2_000
@@ -43,7 +44,7 @@ class Numbered(NamedTuple):
     counter: int
 
 
-async def sequence(_: Runtime) -> bool:
+async def sequence(runtime: Runtime) -> bool:
     """Append one batch: unmarked journals, then handed-in leaves, then the seals of windows that are complete."""
     async with transaction() as connection:
         log = await connection.fetchrow(statements["lock_log"])
@@ -51,7 +52,7 @@ async def sequence(_: Runtime) -> bool:
             return False
         journals = _grouped(await connection.fetch(statements["unmarked_journals"], BATCH_JOURNALS))
         if journals:
-            await append_journals(connection, log, journals)
+            await append_journals(connection, runtime.keys.secret, log, journals)
             return True
         submissions = await connection.fetch(statements["unmarked_submissions"], BATCH_SUBMISSIONS)
         if submissions:
@@ -70,8 +71,12 @@ async def sequence(_: Runtime) -> bool:
 async def append_leaves(connection: Connection, log: asyncpg.Record, leaves: Sequence[bytes]) -> int:
     """Append leaves to the log that this transaction has locked, and return the first one's place.
 
-    Raises LogBroken when the stored tiles do not give the stored root, or the size moved under the lock.
+    Raises LogBroken when a leaf is longer than an entry can be, when the stored tiles do not give the stored root, or
+    when the size moved under the lock.
     """
+    longest = max(map(len, leaves), default=0)
+    if longest > ENTRY_BYTES_MAX:
+        raise LogBroken(f"a leaf has {longest} bytes, and an entry of the log at most {ENTRY_BYTES_MAX}")
     frontier = resume(log["size"], await stored_tiles(connection, (), log["size"]))
     if frontier.root() != log["root"]:
         raise LogBroken(f"the tiles of {log['size']} leaves do not give the stored root")
@@ -91,12 +96,14 @@ async def append_leaves(connection: Connection, log: asyncpg.Record, leaves: Seq
     return first
 
 
-async def append_journals(connection: Connection, log: asyncpg.Record, journals: Sequence[LoggedJournal]) -> None:
-    """Append a leaf per journal, number each party's effects, and keep what opens them."""
+async def append_journals(
+    connection: Connection, secret: bytes, log: asyncpg.Record, journals: Sequence[LoggedJournal]
+) -> None:
+    """Append a leaf per journal, number each party's effects, and keep what opens them; `secret` names the journals."""
     names = await _names(connection, journals)
     numbered = await _number(connection, journals)
-    new_salt = _salts(sum(len(each) for each in numbered) * 2)
-    leaves = [_leaf(journal, each, names, new_salt) for journal, each in zip(journals, numbered, strict=True)]
+    new_salt = _salts(sum(slots_for(len(each) * 2) for each in numbered))  # an effect and, at most, a piece each
+    leaves = [_leaf(secret, journal, each, names, new_salt) for journal, each in zip(journals, numbered, strict=True)]
     first = await append_leaves(connection, log, [leaf.text for leaf in leaves])
     await _keep_openings(connection, journals, numbered, leaves, first)
     marked = await connection.execute(
@@ -203,11 +210,14 @@ async def _number(connection: Connection, journals: Sequence[LoggedJournal]) -> 
 
 
 def _leaf(
-    journal: LoggedJournal, numbered: Sequence[Numbered], names: dict[int, str], new_salt: Callable[[], bytes]
+    secret: bytes,
+    journal: LoggedJournal,
+    numbered: Sequence[Numbered],
+    names: dict[int, str],
+    new_salt: Callable[[], bytes],
 ) -> JournalLeaf:
     facts = JournalFacts(
-        journal=ids.public_record("jnl", journal.account_id, journal.journal_id),
-        kind=journal.kind,
+        journal=journal_name(secret, journal.account_id, journal.journal_id),
         at=rfc3339(journal.recorded_at),
         programme=names[journal.programme_id],
         window=journal.window_no,

@@ -8,6 +8,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import asyncpg
 import structlog
 
 from koinon.audit.notes import Checkpoint, NoteKey, open_note, parse_checkpoint, public_key, sign, write_note
@@ -33,7 +34,7 @@ def log_key(runtime: Runtime) -> NoteKey:
 async def sign_checkpoint(runtime: Runtime) -> bool:
     """Sign what was appended since the last checkpoint; tells whether there was anything to sign.
 
-    Raises LogBroken when the log does not extend the last checkpoint: nothing is signed then.
+    Raises LogBroken when the log does not extend the last checkpoint, or when that is lost: nothing is signed then.
     """
     async with transaction() as connection:
         state = await connection.fetchrow(statements["lock_log"])
@@ -41,7 +42,7 @@ async def sign_checkpoint(runtime: Runtime) -> bool:
             return False
         checkpoint = Checkpoint(runtime.settings.log_origin, state["size"], state["root"])
         path = checkpoint_path(runtime)
-        await _require_extension(connection, runtime, checkpoint, path)
+        await _require_extension(connection, runtime, checkpoint, path, state)
         note = write_note(checkpoint.body, [sign(checkpoint.body, runtime.settings.log_origin, runtime.keys.log)])
         # The file first: should the commit below fail, the same size and root are signed again, which is no fork.
         await asyncio.to_thread(_write_durably, path, note)
@@ -49,19 +50,30 @@ async def sign_checkpoint(runtime: Runtime) -> bool:
     return True
 
 
-async def _require_extension(connection: Connection, runtime: Runtime, new: Checkpoint, path: Path) -> None:
+async def _require_extension(
+    connection: Connection, runtime: Runtime, new: Checkpoint, path: Path, state: asyncpg.Record
+) -> None:
+    """Hold the log to what was signed: to the kept checkpoint, and to the database's, should the kept one be older."""
     kept = await asyncio.to_thread(_read, path)
-    if kept is None:
-        return
-    opened = open_note(kept, [log_key(runtime)])
-    old = parse_checkpoint(opened.text)
+    if kept is None and state["signed_size"]:
+        raise LogBroken(
+            f"{path} is missing, and {state['signed_size']} leaves were signed: put the newest checkpoint there that "
+            "anybody holds (a mirror's, or the note in a brand's last bundle); without it the log could fork unseen"
+        )
+    for note, place in dict.fromkeys([(kept, str(path)), (state["note"], "the database")]):
+        if note is not None:
+            old = parse_checkpoint(open_note(note, [log_key(runtime)]).text)
+            await _require_extension_of(connection, old, new, place)
+
+
+async def _require_extension_of(connection: Connection, old: Checkpoint, new: Checkpoint, place: str) -> None:
     if old.size > new.size:
-        raise LogBroken(f"the log has {new.size} leaves, and {old.size} were signed before ({path})")
+        raise LogBroken(f"the log has {new.size} leaves, and {old.size} were signed before ({place})")
     if old.size == 0 or (old.size == new.size and old.root == new.root):
         return
     tree = await stored_tree(connection, [old.size - 1], new.size)
     if not verify_consistency(old.size, new.size, old.root, new.root, tree.consistency_proof(old.size)):
-        raise LogBroken(f"the log of {new.size} leaves does not extend the {old.size} that were signed ({path})")
+        raise LogBroken(f"the log of {new.size} leaves does not extend the {old.size} that were signed ({place})")
 
 
 def _read(path: Path) -> str | None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -20,7 +22,7 @@ class KeysMissing(Exception):
 
 
 class Keyring(msgspec.Struct, frozen=True):
-    """The log's and the tokens' signing keys (Ed25519), and the secret of pay codes and one-time codes."""
+    """The log's and the tokens' signing keys (Ed25519), and the secret of codes and of journals' names."""
 
     log: Ed25519PrivateKey
     token: Ed25519PrivateKey
@@ -47,6 +49,11 @@ def load(folder: Path) -> Keyring:
     except FileNotFoundError as error:
         message = f"{error.filename} is missing: run `koinon keys init`, once for all processes of an installation"
         raise KeysMissing(message) from None
+
+
+def derived(secret: bytes, purpose: bytes) -> bytes:
+    """Return the installation's key of 32 bytes for one purpose; what is known of it says nothing of another's."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"koinon " + purpose).derive(secret)
 
 
 def _ed25519(path: Path) -> Ed25519PrivateKey:

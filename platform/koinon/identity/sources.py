@@ -10,13 +10,12 @@ from typing import Annotated
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from koinon.clock import machine_now
 from koinon.database import Connection, add_unless, beside, on, pool
 from koinon.fields import ProgrammeId, SourceId
 from koinon.identity import tables
+from koinon.identity.keys import derived
 from koinon.identity.model import SOURCE_SCOPES, Caller
 from koinon.identity.webhook_signatures import VerifyingKeys, encode_public_key, verify
 from koinon.ids import new_id, public
@@ -83,8 +82,8 @@ class Sources:
 
     def __init__(self, secret: bytes, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._box = AESGCM(_derived(secret, b"source secrets"))
-        self._drawing = _derived(secret, b"new source secrets")
+        self._box = AESGCM(derived(secret, b"source secrets"))
+        self._drawing = derived(secret, b"new source secrets")
         self._known: dict[int, tuple[float, Source]] = {}
 
     async def load(self, source_id: int) -> Source:
@@ -207,7 +206,3 @@ def _listed(row: tables.Source) -> ListedSource:
         public_key=encode_public_key(row.public_key) if row.public_key else None,
         created_at=row.created_at,
     )
-
-
-def _derived(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"koinon " + purpose).derive(secret)

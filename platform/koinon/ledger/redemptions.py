@@ -13,9 +13,10 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_date, machine_now
 from koinon.database import pool
-from koinon.fields import JournalId, PartnerCode, PlaceId, ProgrammeCode, RedemptionId, TillReceipt
+from koinon.fields import JournalName, PartnerCode, PlaceId, ProgrammeCode, RedemptionId, TillReceipt
 from koinon.ledger import model
 from koinon.ledger.model import Capture, Hold, Outcome, Release
+from koinon.ledger.names import journal_name
 from koinon.ledger.operations import UnknownRedemption, require_posted, statements
 from koinon.ledger.proofs import AttestedHeadroom, CardProof, Proof, ProofInvalid
 from koinon.members.pay_codes import PAY_CODE, verify
@@ -80,7 +81,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     effect: Literal["issued", "honoured", "accepted", "held", "released"]
-    journal: JournalId
+    journal: JournalName
     partner: PartnerCode
     points: Annotated[str, Meta(examples=["250"])]
     programme: ProgrammeCode
@@ -118,17 +119,22 @@ class RedemptionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def receipt(
+    secret: bytes,
     facts: asyncpg.Record,
     account_id: int,
     answer: dict[str, Any],
     effect: Literal["issued", "accepted", "held", "released"],
+    *,
     points: int,
 ) -> Receipt:
-    """Return the receipt of a posted command by the ledger's answer; points that were taken back are negative."""
+    """Return the receipt of a posted command by the ledger's answer; points that were taken back are negative.
+
+    `secret`, the installation's, names the journal.
+    """
     version = answer.get("version")  # not in an answer from before there was one
     return Receipt(
         effect=effect,
-        journal=ids.public_record("jnl", account_id, msgspec.convert(answer["journal_id"], UUID)),
+        journal=journal_name(secret, account_id, msgspec.convert(answer["journal_id"], UUID)),
         partner=facts["partner"],
         points=str(points),
         programme=facts["programme"],
@@ -162,6 +168,7 @@ async def reserve(
     """
     partner_id = write.caller.partner_id
     assert partner_id is not None, "redemptions are asked for by partners"  # noqa: S101  # the guard saw to it
+    secret = runtime.keys.secret
     try:
         member_id, proof_kind, proof_ref = await _shown(runtime, card_proof, write, asked)
         place_id = ids.private("pla", asked.place) if asked.place else None
@@ -169,14 +176,14 @@ async def reserve(
         raise invalid_field("/place", str(error)) from None
     except Problem:
         if (answer := await replay(write)) is not None:
-            return await _replayed(partner_id, answer), True
+            return await _replayed(secret, partner_id, answer), True
         raise
     facts = await pool().fetchrow(statements["till_facts"], partner_id, member_id, place_id, machine_now())
     points = _check(facts, asked, place_id)
     today = business_date(facts["now"], facts["time_zone"])
     if proof_kind == "staff":
         if (answer := await replay(write)) is not None:
-            return await _replayed(partner_id, answer), True
+            return await _replayed(secret, partner_id, answer), True
         await headroom.take(partner_id, today, points, facts["attested_points_per_day"])
     hold = Hold(
         caller=write.caller.name, key=write.key, content_hash=write.content_hash, account_id=facts["account_id"],
@@ -189,7 +196,7 @@ async def reserve(
     if proof_kind == "staff" and outcome.status != "posted":
         await headroom.give_back(partner_id, today, points, facts["attested_points_per_day"])
     require_posted(outcome)
-    return _redemption(facts, facts["account_id"], outcome, "reserved"), outcome.status == "replayed"
+    return _redemption(secret, facts, facts["account_id"], outcome, "reserved"), outcome.status == "replayed"
 
 
 async def _shown(
@@ -268,7 +275,7 @@ async def end(
     if outcome.answer.get("code") == "unknown-account":
         raise UnknownRedemption
     require_posted(outcome)
-    return _redemption(facts, account_id, outcome, state), outcome.status == "replayed"
+    return _redemption(runtime.keys.secret, facts, account_id, outcome, state), outcome.status == "replayed"
 
 
 async def read(partner_id: int, redemption: str) -> RedemptionRecord:
@@ -293,13 +300,17 @@ async def read(partner_id: int, redemption: str) -> RedemptionRecord:
     )
 
 
-async def _replayed(partner_id: int, answer: dict[str, Any]) -> Redemption:
+async def _replayed(secret: bytes, partner_id: int, answer: dict[str, Any]) -> Redemption:
     facts = await pool().fetchrow(statements["till_facts"], partner_id, None, None, machine_now())
-    return _redemption(facts, answer["account_id"], Outcome(status="replayed", answer=answer), "reserved")
+    return _redemption(secret, facts, answer["account_id"], Outcome(status="replayed", answer=answer), "reserved")
 
 
 def _redemption(
-    facts: asyncpg.Record, account_id: int, outcome: Outcome, state: Literal["reserved", "captured", "released"]
+    secret: bytes,
+    facts: asyncpg.Record,
+    account_id: int,
+    outcome: Outcome,
+    state: Literal["reserved", "captured", "released"],
 ) -> Redemption:
     effect: dict[str, Literal["held", "accepted", "released"]] = {
         "reserved": "held", "captured": "accepted", "released": "released",
@@ -311,5 +322,5 @@ def _redemption(
         points=outcome.answer["points"],
         balance=outcome.answer["balance"],
         expires_at=msgspec.convert(expires_at, datetime).isoformat() if expires_at else None,
-        receipt=receipt(facts, account_id, outcome.answer, effect[state], outcome.answer["points"]),
+        receipt=receipt(secret, facts, account_id, outcome.answer, effect[state], points=outcome.answer["points"]),
     )

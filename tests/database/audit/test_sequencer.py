@@ -12,13 +12,15 @@ import pytest
 from koinon.audit.notes import open_note, parse_checkpoint
 from koinon.audit.sequencer import LogBroken, sequence
 from koinon.audit.signing import checkpoint_path, log_key, sign_checkpoint
+from koinon.audit.stored import statements as audit_statements
 from koinon.audit.stored import stored_tree
 from koinon.audit.tree import leaf_hash, verify_inclusion
 from koinon.database import transaction
 from koinon.identity import keys
-from koinon.ids import new_id
+from koinon.ids import new_id, new_record_id
 from koinon.ledger.jobs import close_window
 from koinon.ledger.model import Capture, Earn, Hold
+from koinon.ledger.names import journal_name
 from koinon.ledger.operations import Ledger, open_account, post_now, statements
 from koinon.runtime import Runtime
 from koinon.settings import Settings
@@ -128,15 +130,39 @@ async def test_every_journal_gets_one_leaf_and_dense_counters(
     ]
 
 
-async def test_the_open_log_names_no_party(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
-    """A leaf holds its type, kind, time and commitments alone."""
+async def test_the_open_log_shows_nobodys_business(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
+    """Two earns, a hold and a capture of two brands' points look alike: a type, an hour and eight commitments."""
     await drain(runtime)
 
-    for row in await database.fetch("SELECT leaf FROM audit.entry"):
-        leaf = msgspec.json.decode(row["leaf"])
-        assert {key for key in leaf if key[0] not in "cs"} == {"at", "kind", "type", "v"}
-        assert b"grocer" not in row["leaf"]
-        assert b"fuel" not in row["leaf"]
+    leaves = [msgspec.json.decode(row["leaf"]) for row in await database.fetch("SELECT leaf FROM audit.entry")]
+    assert len(leaves) == 4
+    for leaf in leaves:
+        commitments = [leaf.pop(f"c{place}") for place in range(8)]
+        assert len(set(commitments)) == 8
+        assert leaf == {"at": leaf["at"][:13] + ":00:00Z", "type": "journal", "v": "2"}
+
+
+async def test_contents_name_journals_as_receipts_do(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
+    """A journal's name leads to no account and no moment; all its contents, the shared ones too, say the same."""
+    await drain(runtime)
+
+    marks = await database.fetch("SELECT account_id, journal_id, leaf_index FROM ledger.outbox")
+    for row in await database.fetch("SELECT leaf_index, content, shared_content FROM audit.opening"):
+        (mark,) = [each for each in marks if each["leaf_index"] == row["leaf_index"]]
+        name = journal_name(runtime.keys.secret, mark["account_id"], mark["journal_id"])
+        contents = [row["content"]] + [row["shared_content"]] * (row["shared_content"] is not None)
+        assert [msgspec.json.decode(content)["journal"] for content in contents] == [name] * len(contents)
+
+
+async def test_a_leaf_that_no_entry_holds_stops_the_log(database: asyncpg.Pool, runtime: Runtime) -> None:
+    """An entry of the log has 65,535 bytes at most: a longer leaf is not appended, and the log says so."""
+    async with transaction() as connection:
+        await connection.execute(audit_statements["submit"], new_record_id(), b"x" * 65_536)
+
+    with pytest.raises(LogBroken, match="a leaf has 65536 bytes, and an entry of the log at most 65535"):
+        await sequence(runtime)
+
+    assert await database.fetchval("SELECT count(*) FROM audit.entry") == 0
 
 
 async def test_a_closed_window_is_sealed_with_each_partners_sums(
@@ -206,6 +232,45 @@ async def test_a_log_that_shrank_is_not_signed(
     with pytest.raises(LogBroken):
         await sign_checkpoint(runtime)
     assert await database.fetchval("SELECT note FROM audit.log") is None
+
+
+async def test_nothing_is_signed_when_the_last_checkpoint_is_lost(
+    database: asyncpg.Pool, runtime: Runtime, book: Book
+) -> None:
+    """Without the file, a changed database could fork the log; whoever puts back a checkpoint goes on from it."""
+    await drain(runtime)
+    assert await sign_checkpoint(runtime)
+    path = checkpoint_path(runtime)
+    kept = path.read_text(encoding="utf-8")
+    path.unlink()
+    await post_now(book.programme, [Earn(version=1, points=1, **book.base("9", book.grocer))])
+    await drain(runtime)
+
+    with pytest.raises(LogBroken, match=r"checkpoint is missing, and 4 leaves were signed: put the newest checkpoint"):
+        await sign_checkpoint(runtime)
+
+    assert await database.fetchval("SELECT note FROM audit.log") == kept
+    assert not path.exists()
+    path.write_text(kept, encoding="utf-8")
+    assert await sign_checkpoint(runtime)
+    assert await database.fetchval("SELECT signed_size FROM audit.log") == 5
+
+
+async def test_an_older_kept_checkpoint_does_not_let_the_log_fork(
+    database: asyncpg.Pool, database_url: str, runtime: Runtime, book: Book
+) -> None:
+    """What the database says was signed is held to as well, should the file be put back to an earlier one."""
+    await sign_checkpoint(runtime)
+    earlier = checkpoint_path(runtime).read_text(encoding="utf-8")
+    await drain(runtime)
+    await sign_checkpoint(runtime)
+    checkpoint_path(runtime).write_text(earlier, encoding="utf-8")
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE audit.log SET signed_size = 3, root = sha256('another')")
+    await owner.close()
+
+    with pytest.raises(LogBroken, match=r"does not extend the 4 that were signed \(the database\)"):
+        await sign_checkpoint(runtime)
 
 
 async def test_the_sequencer_stops_when_the_tiles_were_changed(

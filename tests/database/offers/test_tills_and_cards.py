@@ -49,7 +49,7 @@ async def happen(league: League, event: dict[str, Any] | Asked) -> None:
     if isinstance(event, dict):
         await league.post(event)
         return
-    (answer,) = await earn_many([event])
+    (answer,) = await earn_many(b"a secret", [event])
     assert answer.problem is None
 
 

@@ -18,6 +18,7 @@ from koinon.database import pool, transaction
 from koinon.ids import new_id
 from koinon.ledger.jobs import close_window
 from koinon.ledger.model import AnyCommand, Capture, Earn, Expire, Hold, Outcome, ReverseBurn, ReverseEarn
+from koinon.ledger.names import journal_name
 from koinon.ledger.operations import open_account, post_now
 from koinon.parties.contracts import NewContract, add_contract
 from koinon.parties.partners import NewPartner, create_partner
@@ -169,7 +170,7 @@ class Coalition:
         if partner is not None:
             receipt = {
                 "effect": effect,
-                "journal": ids.public_record("jnl", self.account_id, UUID(outcome.answer["journal_id"])),
+                "journal": journal_name(self.runtime.keys.secret, self.account_id, UUID(outcome.answer["journal_id"])),
                 "partner": partner,
                 "points": str(outcome.answer["points"] if points is None else points),
                 "programme": self.code,

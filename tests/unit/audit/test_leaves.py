@@ -1,6 +1,7 @@
 """Leaves and commitments: their exact bytes, and that they are canonical JSON."""
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
@@ -37,7 +38,7 @@ from koinon.audit.model import (
 )
 from koinon.audit.tree import EMPTY_ROOT, leaf_hash, verify_inclusion
 
-FACTS = JournalFacts(journal="red_01", kind="burn", at="2026-03-02T10:15:00.123456Z", programme="sun", window=12)
+FACTS = JournalFacts(journal="red_01", at="2026-03-02T10:15:37Z", programme="sun", window=12)
 TERMS = ContractTerms(
     partner="cafe",
     version="2",
@@ -64,7 +65,7 @@ def effect(partner: str, kind: Effect, points: int, counter: int, piece: int | N
 
 
 def test_a_leaf_with_two_parties_has_these_bytes() -> None:
-    """A burn of 60 points of the grocer's at the café: two parties' slots, one shared, nothing else to see."""
+    """A burn of 60 points of the grocer's at the café: three commitments among random ones, nothing else to see."""
     leaf = journal_leaf(
         FACTS,
         [effect("grocer", Effect.HONOURED, 60, 7, piece=0), effect("cafe", Effect.ACCEPTED, 60, 3, piece=0)],
@@ -72,7 +73,7 @@ def test_a_leaf_with_two_parties_has_these_bytes() -> None:
     )
     shared = b'{"journal":"red_01","piece":"0","points":"60","programme":"sun","unit":"points","window":"12"}'
     own = (
-        b'{"at":"2026-03-02T10:15:00.123456Z","counter":"3","effect":"accepted","journal":"red_01",'
+        b'{"at":"2026-03-02T10:15:37Z","counter":"3","effect":"accepted","journal":"red_01",'
         b'"partner":"cafe","points":"60","programme":"sun",'
         b'"shared":"' + base64url(sha256((1).to_bytes(32) + shared).digest()).encode() + b'",'
         b'"unit":"points","version":"2","window":"12"}'
@@ -80,20 +81,17 @@ def test_a_leaf_with_two_parties_has_these_bytes() -> None:
 
     assert leaf.pieces[0].content == shared
     assert leaf.effects[1].content == own
-    assert [(opening.slot, opening.salt[-1]) for opening in (*leaf.pieces.values(), *leaf.effects)] == [
-        ("s0", 1),
-        ("c0", 2),
-        ("c1", 3),
-    ]
+    openings = (*leaf.pieces.values(), *leaf.effects)
+    assert [opening.salt[-1] for opening in openings] == [1, 2, 3]
+    made = [sha256((1).to_bytes(32) + shared).digest(), commitment((2).to_bytes(32), leaf.effects[0].content)]
+    made += [sha256((3).to_bytes(32) + own).digest(), *[number.to_bytes(32) for number in range(4, 9)]]
     assert json.loads(leaf.text) == {
-        "at": "2026-03-02T10:15:00.123456Z",
-        "c0": base64url(commitment((2).to_bytes(32), leaf.effects[0].content)),
-        "c1": base64url(sha256((3).to_bytes(32) + own).digest()),
-        "kind": "burn",
-        "s0": base64url(sha256((1).to_bytes(32) + shared).digest()),
+        "at": "2026-03-02T10:00:00Z",
+        **{f"c{place}": base64url(item) for place, item in enumerate(sorted(made))},
         "type": "journal",
-        "v": "1",
+        "v": "2",
     }
+    assert [sorted(made)[int(opening.slot[1:])] for opening in openings] == made[:3]
     assert leaf.text == rfc8785.dumps(json.loads(leaf.text))
     for hidden in (b"cafe", b"grocer", b"60", b"red_01"):
         assert hidden not in leaf.text
@@ -122,17 +120,36 @@ def test_parties_must_agree_on_what_they_share() -> None:
         )
 
 
-def test_an_earn_has_one_slot_and_shares_nothing() -> None:
+@given(st.integers(1, 9), st.integers())
+def test_a_leaf_does_not_tell_what_it_is_of(brands: int, seed: int) -> None:
+    """An earn and a burn of one or two brands' points look alike; of more, there are a few sizes; all is in order."""
+    chance = random.Random(seed)  # noqa: S311  # salts drawn by seed
+    burn = [
+        effect(partner, kind, 10, 1, piece=piece)
+        for piece in range(brands)
+        for partner, kind in (("grocer", Effect.HONOURED), ("cafe", Effect.ACCEPTED))
+    ]
+    leaf = json.loads(journal_leaf(FACTS, burn, lambda: chance.randbytes(32)).text)
+    earn = json.loads(journal_leaf(FACTS, burn[:1], lambda: chance.randbytes(32)).text)
+    slots = [unbase64url(leaf[f"c{place}"]) for place in range(len(leaf) - 3)]
+
+    assert len(slots) == {1: 8, 2: 8, 3: 16, 4: 16, 5: 16, 6: 24, 7: 24, 8: 24, 9: 32}[brands]
+    assert slots == sorted(set(slots))
+    assert leaf.keys() - earn.keys() == {f"c{place}" for place in range(8, len(slots))}
+    assert {name: leaf[name] for name in ("at", "type", "v")} == {name: earn[name] for name in ("at", "type", "v")}
+
+
+def test_an_earn_shares_nothing() -> None:
     """Points issued concern their issuer alone."""
     leaf = journal_leaf(FACTS, [effect("grocer", Effect.ISSUED, 5, 1)], counted_salts())
 
-    assert sorted(json.loads(leaf.text)) == ["at", "c0", "kind", "type", "v"]
+    assert sorted(json.loads(leaf.text)) == ["at", *[f"c{place}" for place in range(8)], "type", "v"]
     assert "shared" not in json.loads(leaf.effects[0].content)
     assert leaf.pieces == {}
 
 
 def test_many_slots_stay_apart() -> None:
-    """A journal of a dozen pieces has a dozen slots a side, each opening its own content."""
+    """A journal of a dozen pieces has a dozen slots a side and a dozen shared, each opening its own content."""
     effects = [
         effect(partner, kind, 10 + piece, 1 + piece, piece=piece)
         for piece in range(12)
@@ -142,7 +159,8 @@ def test_many_slots_stay_apart() -> None:
     slots = json.loads(leaf.text)
 
     assert leaf.text == rfc8785.dumps(slots)
-    assert len({value for key, value in slots.items() if key[1:].isdigit()}) == 36
+    assert len({value for key, value in slots.items() if key[1:].isdigit()}) == 40
+    assert len({opening.slot for opening in (*leaf.effects, *leaf.pieces.values())}) == 36
     for opening in (*leaf.effects, *leaf.pieces.values()):
         assert slots[opening.slot] == base64url(commitment(opening.salt, opening.content))
 
@@ -248,7 +266,7 @@ def test_our_structs_are_canonical_json(seal: SealContent, statement: Statement)
 @given(texts, texts, texts, st.integers(), st.integers(1))
 def test_any_journal_leaf_is_canonical_json(journal: str, kind: str, partner: str, points: int, window: int) -> None:
     """Leaf, contents and shared piece are RFC 8785 byte for byte whatever text the business puts in."""
-    facts = JournalFacts(journal=journal, kind=kind, at="2026-03-02T10:15:00Z", programme=partner, window=window)
+    facts = JournalFacts(journal=journal, at="2026-03-02T10:15:00Z", programme=partner, window=window)
     leaf = journal_leaf(
         facts,
         [effect(partner, Effect.HONOURED, points, 1, 0), effect(kind, Effect.ACCEPTED, points, 1, 0)],

@@ -169,9 +169,9 @@ class Coalition:
 
     def _journals(self, window: int) -> dict[str, list[tuple[BundleEntry, PartyEffect]]]:
         entries: dict[str, list[tuple[BundleEntry, PartyEffect]]] = defaultdict(list)
-        for journal, kind, movers in self.windows[window]:
+        for journal, _, movers in self.windows[window]:
             facts = JournalFacts(
-                journal=journal, kind=kind, at=f"2026-03-{window - 10:02}T10:00:00Z", programme="sun", window=window
+                journal=journal, at=f"2026-03-{window - 10:02}T10:15:37Z", programme="sun", window=window
             )
             counters = Counter({partner: len(entries[partner]) for partner in CONTRACTS})
             effects: list[PartyEffect] = []

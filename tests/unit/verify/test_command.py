@@ -65,7 +65,7 @@ def test_a_bad_bundle_is_named_by_its_line(grocer: Path, capsys: pytest.CaptureF
 
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
-        f"{grocer}:5: commitment-mismatch: the content does not open slot c0 of the leaf",
+        f"{grocer}:5: commitment-mismatch: the content does not open slot c5 of the leaf",
         f"{grocer}:14: end-wrong: the bytes before the last line do not have the hash that it names",
     ]
     assert printed.out.endswith(f"  key         {FINGERPRINT} (pinned by --key)\nNOT VERIFIED\n")
