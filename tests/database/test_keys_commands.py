@@ -12,9 +12,11 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from koinon.audit.notes import parse_key, public_key
 from koinon.database import connected, transaction
 from koinon.identity.client_assertions import load_client
 from koinon.identity.commands import keys
+from koinon.identity.keys import load
 from koinon.identity.model import OPERATOR_SCOPES, Client, public_jwk
 from koinon.ids import private
 
@@ -59,7 +61,7 @@ def rows_of(url: str, table: str) -> int:
 
 
 def test_the_installation_s_keys_are_made_once(koinon: CliRunner, tmp_path: Path) -> None:
-    """A second run leaves every key as it was; nobody else can read them."""
+    """A second run leaves every key as it was; nobody else can read them; the log's public one is printed."""
     assert run(koinon, "init").exit_code == 0
     folder = tmp_path / "var" / "keys"
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -68,6 +70,9 @@ def test_the_installation_s_keys_are_made_once(koinon: CliRunner, tmp_path: Path
 
     assert again.exit_code == 0
     assert str(folder) in again.output
+    vkey = public_key("koinon.example/log", load(folder).log).text
+    assert again.output.splitlines()[-1] == vkey
+    assert parse_key(vkey).name == "koinon.example/log"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     assert set(first) == {"log.pem", "token.pem", "secret"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}

@@ -38,6 +38,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "GET /health": EVERYBODY,
     "GET /log/checkpoint": EVERYBODY,
     "GET /log/tile/{path:path}": EVERYBODY,
+    "GET /log/vkey": EVERYBODY,
     "GET /me": MEMBER,
     "GET /me/history": MEMBER,
     "GET /me/offers": MEMBER,

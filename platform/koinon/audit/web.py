@@ -1,8 +1,11 @@
 """The log over HTTP: what anyone may read (C2SP tlog-tiles). It shows nobody's business."""
 
-from litestar import Response, Router, get
+from typing import Any
+
+from litestar import Request, Response, Router, get
 from litestar.params import FromPath
 
+from koinon.audit.signing import log_key
 from koinon.audit.stored import statements
 from koinon.audit.tiles import TILE_WIDTH, pack_entries, parse_tile_path
 from koinon.audit.tree import HASH_BYTES
@@ -12,6 +15,7 @@ from koinon.web.openapi import refusals
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-cache"}
+FOR_A_DAY = {"Cache-Control": "public, max-age=86400"}
 
 
 class UnknownTile(NotFound):
@@ -35,6 +39,23 @@ async def checkpoint() -> Response[str]:
     if state["note"] is None:
         raise NotFound("nothing was signed yet")
     return Response(state["note"], media_type="text/plain", headers=FRESH)
+
+
+@get(
+    "/vkey",
+    opt={"public": True},
+    operation_id="logKey",
+    summary="The log's public key",
+    media_type="text/plain",
+    responses=refusals(),
+    sync_to_thread=False,
+)
+def vkey(request: Request[Any, Any, Any]) -> Response[str]:
+    """Return the key that signs checkpoints, as text `name+id+base64`.
+
+    `koinon verify --key` pins it. Keep it once, and compare it with what the operator gave you by another way.
+    """
+    return Response(log_key(request.app.state.runtime).text, media_type="text/plain", headers=FOR_A_DAY)
 
 
 @get(
@@ -65,4 +86,4 @@ async def tile(path: FromPath[str]) -> Response[bytes]:
     return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
 
 
-router = Router("/log", route_handlers=[checkpoint, tile], tags=["log"])
+router = Router("/log", route_handlers=[checkpoint, vkey, tile], tags=["log"])

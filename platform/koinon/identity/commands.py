@@ -8,9 +8,10 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from koinon.audit.notes import public_key
 from koinon.commands import run, settings_or_exit, with_database
 from koinon.database import transaction
-from koinon.identity.keys import create
+from koinon.identity.keys import create, load
 from koinon.identity.model import Client, public_jwk
 from koinon.identity.operations import UnknownClient, grant_role, make_staff, register_client, revoke_client
 from koinon.identity.web import TOKEN_PATH
@@ -26,10 +27,12 @@ def keys() -> None:
 
 @keys.command()
 def init() -> None:
-    """Make the installation's keys, once for all its processes; keys that exist stay."""
+    """Make the installation's keys, once for all its processes; keys that exist stay. Print the log's public key."""
     settings = settings_or_exit()
     create(settings.keys_folder)
     click.echo(f"the keys are in {settings.keys_folder}: keep a copy where nobody else can read it")
+    click.echo("the log's public key, which brands pin with `koinon verify --key` and find at /log/vkey:")
+    click.echo(public_key(settings.log_origin, load(settings.keys_folder).log).text)
 
 
 @keys.command()

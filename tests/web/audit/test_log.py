@@ -1,0 +1,20 @@
+"""The log over HTTP: what anyone reads without being known."""
+
+import httpx
+from litestar import Litestar
+
+from koinon.audit.notes import open_note, parse_checkpoint, parse_key
+from koinon.audit.signing import log_key, sign_checkpoint
+
+
+async def test_the_logs_key_is_there_for_everybody(client: httpx.AsyncClient, app: Litestar) -> None:
+    """It is text that `koinon verify --key` takes as it is; whoever reads the log may keep it."""
+    answer = await client.get("/log/vkey")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["cache-control"] == "public, max-age=86400"
+    assert answer.text == log_key(app.state.runtime).text
+    await sign_checkpoint(app.state.runtime)
+    note = (await client.get("/log/checkpoint")).text
+    assert parse_checkpoint(open_note(note, [parse_key(answer.text)]).text).size == 0
