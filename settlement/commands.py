@@ -93,11 +93,12 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
     while waiting := await pool().fetch(statements["unsettled_windows"], programme_id):
         worked = await sequence(runtime)
         worked = await sign_checkpoint(runtime) or worked
+        unpublished = [window["run_id"] for window in waiting if window["run_id"] is not None]
+        if unpublished:
+            worked = await publish_part(runtime, unpublished[0]) or worked
         for window in waiting:
             settled.add(window["window_no"])
-            if window["run_id"] is not None:
-                worked = await publish_part(runtime, window["run_id"]) or worked
-            elif window["state"] == "SEALED":
+            if window["run_id"] is None and window["state"] == "SEALED":
                 await calculate_run(programme_id, window["window_no"])
                 worked = True
         if not worked:  # another process has the log, or a window's last writers are still at work

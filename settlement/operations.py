@@ -2,7 +2,8 @@
 
     RunStopped              409  nothing is recorded but an alert, which says why
     ├── PoolDoesNotHold          the pool's money is not what the outstanding points are worth
-    └── BooksDoNotFit            a version without its contract, points that nobody accepted, …
+    ├── BooksDoNotFit            a version without its contract, points that nobody accepted, …
+    └── Unexpected               anything else: what it was stands in the worker's log alone
 
 Each operation may be cut off at any point and called again: it ends the same.
 """
@@ -49,6 +50,13 @@ class BooksDoNotFit(RunStopped):
 
     code = "books-do-not-fit"
     title = "The window's books do not fit together"
+
+
+class Unexpected(RunStopped):
+    """What nobody foresaw has stopped a window's run."""
+
+    code = "unexpected"
+    title = "Something unexpected happened; the worker's log says what"
 
 
 class UnknownRun(NotFound):
@@ -99,7 +107,7 @@ async def calculate_run(programme_id: int, window_no: int) -> int:
     try:
         calculation = await _calculated(books)
     except RunStopped as stopped:
-        await _raise_alert(programme_id, window_no, stopped)
+        await raise_alert(programme_id, window_no, stopped)
         raise
     return await _record(books, calculation)
 
@@ -158,6 +166,26 @@ async def move_run(connection: Connection, run_id: int, state: RunState, staff_i
     await connection.execute(statements["add_event"], run_id, state, staff_id)
 
 
+async def raise_alert(programme_id: int, window_no: int, stopped: RunStopped) -> None:
+    """Say what stands against a window's run, until it goes on or something else stands against it."""
+    now, explanation = machine_now(), str(stopped)
+    async with transaction() as connection:
+        await clear_alerts(connection, programme_id, window_no, but=explanation)
+        await connection.execute(
+            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, now
+        )
+    log.error("run stopped", programme_id=programme_id, window=window_no, code=stopped.code, explanation=explanation)
+
+
+async def clear_alerts(connection: Connection, programme_id: int, window_no: int, but: str | None = None) -> None:
+    """Clear what stood against a window's run and does no longer: everything but this explanation."""
+    window = (tables.Alert.programme_id == programme_id) & (tables.Alert.window_no == window_no)
+    cleared = tables.Alert.update({tables.Alert.cleared_at: machine_now()}).where(
+        window, tables.Alert.cleared_at.is_null()
+    )
+    await on(connection, cleared if but is None else cleared.where(tables.Alert.explanation != but))
+
+
 async def _calculated(books: Books) -> Calculation:
     try:
         calculation = await asyncio.to_thread(books.calculate)
@@ -166,25 +194,6 @@ async def _calculated(books: Books) -> Calculation:
     if not calculation.pool.holds:
         raise PoolDoesNotHold(calculation.pool.explanation)
     return calculation
-
-
-async def _raise_alert(programme_id: int, window_no: int, stopped: RunStopped) -> None:
-    now, explanation = machine_now(), str(stopped)
-    async with transaction() as connection:
-        await _clear_alerts(connection, programme_id, window_no, but=explanation)
-        await connection.execute(
-            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, now
-        )
-    log.error("run stopped", programme_id=programme_id, window=window_no, code=stopped.code, explanation=explanation)
-
-
-async def _clear_alerts(connection: Connection, programme_id: int, window_no: int, but: str | None = None) -> None:
-    """Clear what stood against a window's run and does no longer: everything but this explanation."""
-    window = (tables.Alert.programme_id == programme_id) & (tables.Alert.window_no == window_no)
-    cleared = tables.Alert.update({tables.Alert.cleared_at: machine_now()}).where(
-        window, tables.Alert.cleared_at.is_null()
-    )
-    await on(connection, cleared if but is None else cleared.where(tables.Alert.explanation != but))
 
 
 async def _record(books: Books, calculation: Calculation) -> int:
@@ -217,7 +226,7 @@ async def _record(books: Books, calculation: Calculation) -> int:
             [b"".join(proof) for _, proof in places],
         )  # fmt: skip
         await connection.execute(statements["add_event"], run_id, RunState.CALCULATED, None)
-        await _clear_alerts(connection, *place)
+        await clear_alerts(connection, *place)
     log.info("run calculated", run=public("run", run_id), programme=facts.programme, window=facts.window)
     return run_id
 

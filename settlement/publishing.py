@@ -19,7 +19,7 @@ from koinon.parties.model import contract_line
 from koinon.parties.operations import programme_contracts
 from koinon.runtime import Runtime
 from settlement.books import statements
-from settlement.operations import locked_run, move_run
+from settlement.operations import clear_alerts, locked_run, move_run
 from settlement.states import RunState
 
 PART_BYTES = 1024 * 1024
@@ -39,9 +39,9 @@ class Pieces(Struct, frozen=True):
 async def publish_part(runtime: Runtime, run_id: int) -> bool:
     """Archive one more bundle of a calculated run, or publish the run when it has them all; tells whether it could.
 
-    False until the log has signed the run's leaf, and once the run is published.
+    False until the log has signed the run's leaf and every earlier window's run is published, and once this one is.
     """
-    if not await pool().fetchval(statements["leaf_signed"], run_id):
+    if not await pool().fetchval(statements["may_publish"], run_id):
         return False
     row = await pool().fetchrow(statements["unpublished_statement"], run_id)
     if row is None:
@@ -50,6 +50,7 @@ async def publish_part(runtime: Runtime, run_id: int) -> bool:
             if run is None or run.state != RunState.CALCULATED:
                 return False
             await move_run(connection, run_id, RunState.PUBLISHED, None)
+            await clear_alerts(connection, run.programme_id, run.window_no)
         log.info("run published", run=public("run", run_id), window=run.window_no)
         return True
     named = {reference.version for reference in decode_statement(row["content"]).contracts}

@@ -113,8 +113,17 @@ LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = 
 WHERE w.programme_id = $1 AND w.state <> 'OPEN' AND (r.run_id IS NULL OR r.state = 'CALCULATED')
 ORDER BY w.window_no;
 
--- runs_to_publish: runs that are not published yet, the oldest first
-SELECT run_id FROM settlement.run WHERE state = 'CALCULATED' ORDER BY calculated_at, run_id;
+-- runs_to_publish: of each programme the first run that is not published, unless it was tried and failed since
+SELECT d.run_id, d.programme_id, d.window_no
+FROM (
+    SELECT DISTINCT ON (r.programme_id) r.run_id, r.programme_id, r.window_no, r.calculated_at
+    FROM settlement.run r WHERE r.state = 'CALCULATED' ORDER BY r.programme_id, r.window_no
+) d
+WHERE NOT EXISTS (
+    SELECT FROM settlement.alert a
+    WHERE a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
+        AND a.tried_at > $1)
+ORDER BY d.calculated_at, d.run_id;
 
 -- unpublished_statement: one statement of a run that has no bundle yet
 SELECT r.programme_id, pr.code AS programme, r.window_no, r.submission_id, s.partner_id, pa.code AS partner, s.content,
@@ -127,10 +136,13 @@ WHERE s.run_id = $1
     AND NOT EXISTS (SELECT FROM settlement.bundle b WHERE b.run_id = s.run_id AND b.partner_id = s.partner_id)
 ORDER BY pa.code LIMIT 1;
 
--- leaf_signed: whether a run's leaf is under the signed checkpoint
+-- may_publish: whether a run's leaf is under the signed checkpoint, and every earlier window's run is published
+-- A bundle must not be made under a smaller checkpoint than the bundle of the window before it.
 SELECT EXISTS (
     SELECT FROM settlement.run r JOIN audit.submission s USING (submission_id), audit.log l
-    WHERE r.run_id = $1 AND s.leaf_index < l.signed_size);
+    WHERE r.run_id = $1 AND s.leaf_index < l.signed_size AND NOT EXISTS (
+        SELECT FROM settlement.run e
+        WHERE e.programme_id = r.programme_id AND e.window_no < r.window_no AND e.state = 'CALCULATED'));
 
 -- add_bundle: a partner's bundle, unless it was archived before
 INSERT INTO settlement.bundle (run_id, partner_id, size_bytes, sha256) VALUES ($1, $2, $3, $4)

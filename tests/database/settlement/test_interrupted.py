@@ -1,15 +1,22 @@
 """Runs that are stopped, interrupted, or made twice: an alert or nothing, then the same as if nothing had happened."""
 
 import asyncio
+import importlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
 
+import koinon_verify
 from koinon.database import pool
 from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
+from settlement.jobs import settle
 from settlement.operations import BooksDoNotFit, PoolDoesNotHold, calculate_run
 from settlement.publishing import publish_part
 from tests.database.settlement.coalition import S1, Coalition, nets, recorded, states
+from tests.database.settlement.test_nights import archived
 
 A, B, C = "brand-a", "brand-b", "brand-c"
 
@@ -133,6 +140,84 @@ async def test_a_crash_between_bundles_is_resumed(coalition: Coalition) -> None:
     assert len(bundles) == 3
     assert first in bundles
     assert await calculate_run(coalition.programme_id, 1) == run_id
+
+
+async def test_windows_are_published_in_order(coalition: Coalition, tmp_path: Path) -> None:
+    """A run waits until every earlier window's is published, lest its bundles lie under smaller checkpoints."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.earn(A, 100)
+    await coalition.close()
+    await coalition.seal()
+    first, second = [await calculate_run(coalition.programme_id, window) for window in (1, 2)]
+    await coalition.seal()
+
+    assert not await publish_part(coalition.runtime, second)
+    assert await publish_part(coalition.runtime, first)
+    assert not await publish_part(coalition.runtime, second)
+    assert await settle(coalition.runtime)
+    assert await pool().fetchval("SELECT array_agg(DISTINCT run_id) FROM settlement.bundle") == [first]
+
+    await coalition.earn(A, 1)  # the log grows, and is signed anew, between the bundles
+    await coalition.finish()
+    assert await pool().fetchval("SELECT count(*) FROM settlement.run WHERE state = 'PUBLISHED'") == 2
+    for partner_id in coalition.partners.values():
+        paths = [tmp_path / f"{window}.bundle" for window in (1, 2)]
+        for window, path in enumerate(paths, 1):
+            await asyncio.to_thread(path.write_bytes, await archived(partner_id, window))
+        assert koinon_verify.verify_bundle(paths[1], previous=paths[0]).problems == []
+
+
+async def broken(*_: Any) -> NoReturn:
+    """Fail as nobody foresaw."""
+    raise ValueError("a secret of the machine")
+
+
+@pytest.mark.parametrize("place", ["settlement.operations.read_books", "settlement.publishing.partner_bundle"])
+async def test_what_nobody_foresaw_stops_one_programme(
+    coalition: Coalition, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The other programmes are settled, the stopped one has an alert that tells nothing inside, and goes on later."""
+    module, _, name = place.rpartition(".")
+    honest = getattr(importlib.import_module(module), name)
+    other = await Coalition(coalition.runtime).found("other", "EUR")
+    await other.brand("shop-a", **S1)
+    await other.earn("shop-a", 100)
+    await coalition.s1_day()
+    await coalition.close()
+    await other.close()
+
+    async def sometimes(*asked: Any, **named: Any) -> Any:
+        stopped = coalition.programme_id in {asked[0], named.get("programme", (0,))[0]}
+        return await (broken if stopped else honest)(*asked, **named)
+
+    monkeypatch.setattr(place, sometimes)
+    await coalition.finish()
+
+    published = await pool().fetch("SELECT programme_id FROM settlement.run WHERE state = 'PUBLISHED'")
+    assert [row["programme_id"] for row in published] == [other.programme_id]
+    (alert,) = await pool().fetch("SELECT * FROM settlement.alert")
+    assert (alert["programme_id"], alert["window_no"], alert["code"]) == (coalition.programme_id, 1, "unexpected")
+    assert alert["explanation"] == "Something unexpected happened; the worker's log says what"
+    monkeypatch.undo()
+    assert not await settle(coalition.runtime), "it is tried again after a while"
+    monkeypatch.setattr("settlement.jobs.STOPPED_RETRY", timedelta())
+    await coalition.finish()
+    assert await pool().fetchval("SELECT count(*) FROM settlement.run WHERE state = 'PUBLISHED'") == 2
+    assert await pool().fetchval("SELECT bool_and(cleared_at IS NOT NULL) FROM settlement.alert")
+
+
+async def test_a_bill_that_no_column_holds_stops_the_run(bare: Coalition) -> None:
+    """Points whose price is more than can be written stop their programme with an alert that says so."""
+    await bare.brand(A, price="10000", fee="0", issue_share="1", honour="0")
+    for _ in range(10):
+        await bare.earn(A, 10**12)
+    await bare.night()
+
+    (alert,) = await pool().fetch("SELECT code, explanation FROM settlement.alert")
+    assert alert["code"] == "books-do-not-fit"
+    assert alert["explanation"] == f"issue_funding of {A}, version 1, comes to {10**19}"
+    assert await pool().fetchval("SELECT count(*) FROM settlement.run") == 0
 
 
 async def test_two_workers_make_one_run(coalition: Coalition) -> None:
