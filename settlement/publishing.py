@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 
 from koinon.audit.model import Statement
-from koinon.audit.publishing import CommittedStatement, NotYetSigned, partner_bundle
+from koinon.audit.publishing import BundleBefore, CommittedStatement, NotYetSigned, partner_bundle
 from koinon.database import pool, transaction
 from koinon.ids import public
 from koinon.parties.model import contract_line
@@ -61,6 +61,7 @@ async def publish_part(runtime: Runtime, run_id: int) -> bool:
             for contract in await programme_contracts(connection, row["programme_id"])
             if contract.partner == row["partner"] and str(contract.version) in named
         ]
+        before = await connection.fetchrow(statements["bundle_before"], row["partner_id"], row["window_no"])
         try:
             lines = await partner_bundle(
                 connection,
@@ -69,6 +70,7 @@ async def publish_part(runtime: Runtime, run_id: int) -> bool:
                 partner=(row["partner_id"], row["partner"]),
                 window_no=row["window_no"],
                 contracts=contracts,
+                before=None if before is None else BundleBefore(**before),
                 statement=CommittedStatement(**{name: row[name] for name in CommittedStatement.__struct_fields__}),
             )
         except NotYetSigned:

@@ -136,6 +136,14 @@ WHERE s.run_id = $1
     AND NOT EXISTS (SELECT FROM settlement.bundle b WHERE b.run_id = s.run_id AND b.partner_id = s.partner_id)
 ORDER BY pa.code LIMIT 1;
 
+-- bundle_before: the beginning of a partner's published bundle of the last window before one
+SELECT r.window_no, substr(p.content, 1, 65536) AS start
+FROM settlement.statement s
+JOIN settlement.run r USING (run_id)
+JOIN settlement.bundle_part p ON p.run_id = s.run_id AND p.partner_id = s.partner_id AND p.part_no = 1
+WHERE s.partner_id = $1 AND r.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY r.window_no DESC LIMIT 1;
+
 -- may_publish: whether a run's leaf is under the signed checkpoint, and every earlier window's run is published
 -- A bundle must not be made under a smaller checkpoint than the bundle of the window before it.
 SELECT EXISTS (

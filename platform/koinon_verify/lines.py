@@ -22,6 +22,7 @@ from koinon_verify.problems import Refused
 from koinon_verify.records import (
     EFFECTS,
     MONEY_EFFECTS,
+    Consistency,
     Contract,
     Entry,
     Head,
@@ -32,6 +33,7 @@ from koinon_verify.records import (
 )
 
 VERSION = "1"
+BUNDLE_VERSIONS = ("1", "2")
 
 _HEAD = {"type", "v", "programme", "partner", "window", "origin", "key"}
 _CONTRACT = {
@@ -56,11 +58,11 @@ _LINE = {
 def read_head(fields: Fields) -> Head:
     """Read the first line; its key's name must be the log's origin."""
     check_fields(fields, _HEAD)
-    _check_version(fields)
+    _check_version(fields, BUNDLE_VERSIONS)
     key, origin = read_key(text_of(fields, "key")), text_of(fields, "origin")
     if key.name != origin:
         raise Refused("origin-mismatch", f"the origin is {origin}, and the key's name {key.name}")
-    return Head(_identity(fields), origin, key)
+    return Head(_identity(fields), origin, key, text_of(fields, "v"))
 
 
 def read_checkpoint(fields: Fields, key: Key) -> Checkpoint:
@@ -70,6 +72,15 @@ def read_checkpoint(fields: Fields, key: Key) -> Checkpoint:
     if checkpoint.origin != key.name:
         raise Refused("origin-mismatch", f"the checkpoint is of {checkpoint.origin}, and the key of {key.name}")
     return checkpoint
+
+
+def read_consistency(fields: Fields, checkpoint: Checkpoint | None, line: int) -> Consistency:
+    """Read the proof that the log extends an earlier window's; `previous` checks it against that window's bundle."""
+    check_fields(fields, {"type", "window", "size", "proof"})
+    size = whole_of(fields, "size", 1)
+    if checkpoint and size > checkpoint.size:
+        raise Refused("field-wrong", f"size is {size}, and the checkpoint's {checkpoint.size}")
+    return Consistency(line, whole_of(fields, "window", 0), size, hashes_of(fields, "proof"))
 
 
 def read_contract(fields: Fields, raw: bytes, line: int) -> Contract:
@@ -190,9 +201,9 @@ def _identity(fields: Fields) -> Identity:
     return Identity(text_of(fields, "partner"), text_of(fields, "programme"), whole_of(fields, "window", 0))
 
 
-def _check_version(fields: Fields) -> None:
-    if fields["v"] != VERSION:
-        raise Refused("field-wrong", f"v is not {VERSION}: this verifier does not know the format")
+def _check_version(fields: Fields, known: tuple[str, ...] = (VERSION,)) -> None:
+    if fields["v"] not in known:
+        raise Refused("field-wrong", f"v is not {' or '.join(known)}: this verifier does not know the format")
 
 
 def _check_included(fields: Fields, checkpoint: Checkpoint | None) -> int:

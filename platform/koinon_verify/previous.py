@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from koinon_verify.merkle import verify_consistency
 from koinon_verify.notes import Checkpoint
 from koinon_verify.problems import Found, Problems, Refused
 from koinon_verify.records import Bundle, Contract, Entry, Head, Seal, Statement
 
 NO_CONSISTENCY_PROOF = (
-    "a bundle holds no consistency proof: that the log only grew between the two checkpoints is not shown here"
+    "the bundle, of version 1, holds no consistency proof: that the log only grew between the two is not shown here"
 )
 
 
-def check_previous(bundle: Bundle, previous: Bundle, problems: Problems) -> None:
-    """Check that a bundle follows on from that of the same partner's window before; both have held by themselves."""
+def check_previous(bundle: Bundle, previous: Bundle, problems: Problems) -> list[str]:
+    """Check that a bundle follows on from that of the same partner's window before; both have held by themselves.
+
+    Returns notes of what could not be checked.
+    """
     found: list[tuple[int, Refused]] = []
     if bundle.head and previous.head:
         found += _check_heads(bundle.head, previous.head)
     if not found:
         if bundle.checkpoint and previous.checkpoint:
             found += _check_checkpoints(bundle.checkpoint, previous.checkpoint)
+            found += _check_consistency(bundle, bundle.checkpoint, previous, previous.checkpoint)
         found += _check_contracts(bundle.contracts, previous.contracts)
         found += _check_journals(bundle.entries, previous.entries)
         if bundle.seal and previous.seal:
@@ -28,6 +33,8 @@ def check_previous(bundle: Bundle, previous: Bundle, problems: Problems) -> None
             found += _check_cells(bundle.statement, previous.statement)
     for line, refused in found:
         problems.add(bundle.file, line, refused)
+    unproven = bundle.consistency is None and _is_of_first_version(bundle, previous)
+    return [NO_CONSISTENCY_PROOF] if unproven else []
 
 
 def is_directly_before(previous: Bundle, bundle: Bundle) -> bool:
@@ -73,6 +80,26 @@ def _check_journals(now: Sequence[Entry | None], then: Sequence[Entry | None]) -
         if entry and entry.journal in before:
             detail = f"journal {entry.journal} stands in the previous bundle too, on line {before[entry.journal]}"
             yield entry.line, Refused("entry-duplicated", detail)
+
+
+def _check_consistency(bundle: Bundle, now: Checkpoint, previous: Bundle, then: Checkpoint) -> Found:
+    """Check that the log only grew from the one checkpoint to the other, by the proof in the later bundle."""
+    proven, window = bundle.consistency, previous.identity.window if previous.identity else 0
+    if proven is None:
+        if not _is_of_first_version(bundle, previous):
+            detail = f"no line of consistency proves that the log extends the one of window {window}"
+            yield 2, Refused("previous-mismatch", detail)
+    elif proven.window != window:
+        detail = f"the log is proven to extend the one of window {proven.window}, and not of {window}"
+        yield proven.line, Refused("previous-mismatch", detail)
+    elif proven.size != then.size or not verify_consistency(then.size, now.size, then.root, now.root, proven.proof):
+        detail = f"the log of {now.size} leaves does not extend the {then.size} of window {window}: it was rewritten"
+        yield proven.line, Refused("previous-mismatch", detail)
+
+
+def _is_of_first_version(bundle: Bundle, previous: Bundle) -> bool:
+    """Say whether a bundle was written before bundles held a consistency proof: then the one before it was, too."""
+    return [each.head.version for each in (bundle, previous) if each.head] == ["1", "1"]
 
 
 def _check_outstanding(now: Seal, then: Seal) -> Found:

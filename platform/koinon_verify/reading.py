@@ -14,6 +14,7 @@ from koinon_verify.files import (
 )
 from koinon_verify.lines import (
     read_checkpoint,
+    read_consistency,
     read_contract,
     read_entry,
     read_head,
@@ -25,11 +26,12 @@ from koinon_verify.problems import Problems, Refused
 from koinon_verify.records import Bundle
 
 _ANYTHING = "anything"  # after a line whose type could not be read
-_TYPES = ("bundle", "checkpoint", "contract", "entry", "seal", "statement", "end")
+_TYPES = ("bundle", "checkpoint", "consistency", "contract", "entry", "seal", "statement", "end")
 _FOLLOWS: dict[str | None, tuple[str, ...]] = {
     None: ("bundle",),
     "bundle": ("checkpoint",),
-    "checkpoint": ("contract", "entry", "seal"),
+    "checkpoint": ("consistency", "contract", "entry", "seal"),
+    "consistency": ("contract", "entry", "seal"),
     "contract": ("contract", "entry", "seal"),
     "entry": ("entry", "seal"),
     "seal": ("statement",),
@@ -106,6 +108,8 @@ class Reader:
         elif kind == "checkpoint":
             key = self._pinned or (bundle.head and bundle.head.key)
             bundle.checkpoint = bundle.checkpoint or (read_checkpoint(fields, key) if key else None)
+        elif kind == "consistency":
+            bundle.consistency = bundle.consistency or read_consistency(fields, bundle.checkpoint, line)
         elif kind == "contract":
             bundle.contracts.append(read_contract(fields, raw[:-1], line))
         elif kind == "entry":

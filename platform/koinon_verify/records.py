@@ -33,6 +33,17 @@ class Head:
     identity: Identity
     origin: str
     key: Key
+    version: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """The proof that the bundle's log extends the one of an earlier window's bundle, which had `size` leaves."""
+
+    line: int
+    window: int
+    size: int
+    proof: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,7 @@ class Bundle:
     file: str
     head: Head | None = None
     checkpoint: Checkpoint | None = None
+    consistency: Consistency | None = None
     contracts: list[Contract | None] = field(default_factory=list)
     entries: list[Entry | None] = field(default_factory=list)
     seal: Seal | None = None

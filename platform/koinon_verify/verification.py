@@ -6,7 +6,7 @@ from pathlib import Path
 from koinon_verify.figures import check_figures
 from koinon_verify.notes import Key, read_key
 from koinon_verify.pins import check_pins
-from koinon_verify.previous import NO_CONSISTENCY_PROOF, check_previous, is_directly_before
+from koinon_verify.previous import check_previous, is_directly_before
 from koinon_verify.problems import Problems, Refused
 from koinon_verify.reading import Reader
 from koinon_verify.receipts import match_receipts
@@ -39,8 +39,7 @@ def verify_bundle(
     if previous is not None:
         before = _check_alone(str(previous), pinned, problems)
         if bundle.whole and before.whole:
-            check_previous(bundle, before, problems)
-        notes.append(NO_CONSISTENCY_PROOF)
+            notes += check_previous(bundle, before, problems)
     if receipts is not None and bundle.identity is not None and bundle.whole:
         joined = before if before and before.whole and is_directly_before(before, bundle) else None
         matched = match_receipts(str(receipts), bundle, bundle.identity, joined, problems)

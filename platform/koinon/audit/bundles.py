@@ -15,7 +15,8 @@ from koinon.audit.leaves import base64url, canonical, contract_bytes
 from koinon.audit.model import ContractTerms, Opening
 from koinon.audit.notes import NoteKey
 
-BUNDLE_VERSION = "1"
+BUNDLE_VERSION = "2"
+"""Version 2 proves that the log extends the one of the partner's bundle before it, when there is one."""
 
 Prove = Callable[[int], Sequence[bytes]]
 
@@ -41,11 +42,19 @@ class Committed(Struct, frozen=True, kw_only=True):
     root_proof: Sequence[bytes]
 
 
+class Extended(Struct, frozen=True, kw_only=True):
+    """The checkpoint of the partner's bundle before: its window, its size, and that the bundle's own extends it."""
+
+    window: int
+    size: int
+    proof: Sequence[bytes]
+
+
 class Bundle(Struct, frozen=True, kw_only=True):
     """What a partner's bundle of one window says; the key's name is the log's origin.
 
     `note` is the signed checkpoint that every proof leads to. `entries` come in the order of the partner's
-    counters, from 1, and may be drawn lazily; contracts may come in any order.
+    counters, from 1, and may be drawn lazily; contracts may come in any order. `extends` is None in a partner's first.
     """
 
     programme: str
@@ -53,6 +62,7 @@ class Bundle(Struct, frozen=True, kw_only=True):
     window: int
     key: NoteKey
     note: str
+    extends: Extended | None = None
     contracts: Sequence[ContractTerms]
     entries: Iterable[BundleEntry]
     seal: Committed
@@ -82,6 +92,15 @@ def _lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
         }
     )
     yield _line({"type": "checkpoint", "note": bundle.note})
+    if bundle.extends is not None:
+        yield _line(
+            {
+                "type": "consistency",
+                "window": str(bundle.extends.window),
+                "size": str(bundle.extends.size),
+                "proof": _hashes(bundle.extends.proof),
+            }
+        )
     for terms in sorted(bundle.contracts, key=lambda terms: int(terms.version)):
         yield contract_bytes(terms) + b"\n"
     for entry in bundle.entries:

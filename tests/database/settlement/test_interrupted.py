@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 
 import koinon_verify
+from koinon.audit.leaves import canonical
+from koinon.audit.notes import Checkpoint, sign, write_note
 from koinon.database import pool
 from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
 from settlement.jobs import settle
@@ -165,7 +167,34 @@ async def test_windows_are_published_in_order(coalition: Coalition, tmp_path: Pa
         paths = [tmp_path / f"{window}.bundle" for window in (1, 2)]
         for window, path in enumerate(paths, 1):
             await asyncio.to_thread(path.write_bytes, await archived(partner_id, window))
-        assert koinon_verify.verify_bundle(paths[1], previous=paths[0]).problems == []
+        report = koinon_verify.verify_bundle(paths[1], previous=paths[0])
+        assert (report.problems, report.notes) == ([], [])
+
+
+async def test_a_log_that_was_rewritten_is_not_published(coalition: Coalition, database_url: str) -> None:
+    """A bundle that would accuse the log is not made: the run waits, with an alert."""
+    await coalition.s1_day()
+    await coalition.night()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("DELETE FROM settlement.bundle_part")
+    forged = canonical({"type": "checkpoint", "note": forged_note(coalition)})
+    await owner.execute(
+        "INSERT INTO settlement.bundle_part SELECT run_id, partner_id, 1, $1 FROM settlement.bundle",
+        b"{}\n" + forged + b"\n{}\n",
+    )
+    await owner.close()
+    await coalition.earn(A, 1)
+    await coalition.night()
+
+    assert await pool().fetchval("SELECT state FROM settlement.run WHERE window_no = 2") == "CALCULATED"
+    assert await pool().fetchval("SELECT code FROM settlement.alert WHERE window_no = 2") == "unexpected"
+
+
+def forged_note(coalition: Coalition) -> str:
+    """Return a checkpoint of another log, signed by the log's own key."""
+    origin, key = coalition.runtime.settings.log_origin, coalition.runtime.keys.log
+    body = Checkpoint(origin, 3, bytes(32)).body
+    return write_note(body, [sign(body, origin, key)])
 
 
 async def broken(*_: Any) -> NoReturn:

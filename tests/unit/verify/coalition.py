@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from koinon.audit.bundles import Bundle, BundleEntry, Committed, bundle_lines
+from koinon.audit.bundles import Bundle, BundleEntry, Committed, Extended, bundle_lines
 from koinon.audit.leaves import (
     CommitmentTree,
     canonical,
@@ -36,7 +36,7 @@ from koinon.audit.model import (
     StatementPoints,
 )
 from koinon.audit.notes import Checkpoint, public_key, sign, write_note
-from koinon.audit.tiles import tree_of
+from koinon.audit.tiles import TiledTree, tree_of
 from koinon.audit.tree import leaf_hash
 
 LOG = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -124,6 +124,8 @@ class Coalition:
     billed: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
     outstanding: Counter[str] = field(default_factory=Counter)
     salts: int = 0
+    alter_extends: Callable[[Extended], Extended | None] | None = None
+    signed: list[tuple[int, int]] = field(default_factory=list)
 
     def close(self, window: int) -> dict[str, bytes]:
         """Log a window's journals, its seal and its run, and return the bundle of each partner."""
@@ -136,6 +138,8 @@ class Coalition:
             seals, statements = self._seal(window, entries), self._run(window, entries)
         tree = tree_of([leaf_hash(leaf) for leaf in self.leaves])
         checkpoint = Checkpoint(self.origin, tree.size, tree.root())
+        extends = self._extends(tree)
+        self.signed.append((window, tree.size))
         signatures = [sign(checkpoint.body, ORIGIN, LOG)]
         if self.witnessed:
             signatures.append(sign(checkpoint.body, "witness.example", WITNESS))
@@ -148,6 +152,7 @@ class Coalition:
                         window=window,
                         key=KEY,
                         note=write_note(checkpoint.body, signatures),
+                        extends=extends,
                         contracts=self._contracts(partner),
                         entries=[entry for entry, _ in entries[partner]],
                         seal=seals[partner],
@@ -158,6 +163,13 @@ class Coalition:
             )
             for partner in CONTRACTS
         }
+
+    def _extends(self, tree: TiledTree) -> Extended | None:
+        if not self.signed:
+            return None
+        window, size = self.signed[-1]
+        extends = Extended(window=window, size=size, proof=tree.consistency_proof(size))
+        return self.alter_extends(extends) if self.alter_extends else extends
 
     def _contracts(self, partner: str) -> list[ContractTerms]:
         contracts = CONTRACTS[partner][::-1]

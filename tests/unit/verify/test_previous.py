@@ -1,10 +1,13 @@
 """A bundle follows on from the one before: cumulative figures, outstanding points, the log's size."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from koinon.audit.bundles import Extended
 from koinon.audit.model import Effect
 from koinon_verify import Report, previous, verify_bundle
 from koinon_verify.previous import NO_CONSISTENCY_PROOF
@@ -33,7 +36,7 @@ def test_a_nights_bundle_follows_on(bundles: Bundles, tmp_path: Path, partner: s
         report = followed(tmp_path, bundles[window, partner], bundles[window - 1, partner])
 
         assert report.problems == []
-        assert report.notes == [NO_CONSISTENCY_PROOF]
+        assert report.notes == []
 
 
 def test_a_window_in_between_is_missed(bundles: Bundles, tmp_path: Path) -> None:
@@ -103,6 +106,68 @@ def test_a_log_that_shrank_is_found(bundles: Bundles, tmp_path: Path) -> None:
     assert report.problems[0].detail == "two checkpoints of 14 leaves have different roots"
 
 
+def test_a_rewritten_log_is_found(bundles: Bundles, tmp_path: Path) -> None:
+    """A log that was changed below the checkpoint of the night before cannot prove that it extends it."""
+    coalition = Coalition()
+    before = coalition.close(12)["grocer"]
+    coalition.leaves[0] = b"another older leaf"
+    forged = coalition.close(13)["grocer"]
+    (tmp_path / "alone").write_bytes(forged)
+
+    assert verify_bundle(tmp_path / "alone").ok
+    report = followed(tmp_path, forged, before)
+    assert found(report) == [("this", 3, "previous-mismatch")]
+    assert report.problems[0].detail == ("the log of 18 leaves does not extend the 14 of window 12: it was rewritten")
+
+
+def later(alter: Callable[[Extended], Extended | None]) -> bytes:
+    """Return the grocer's bundle of window 13 with another proof that the log extends window 12's."""
+    coalition = Coalition(alter_extends=alter)
+    coalition.close(12)
+    return coalition.close(13)["grocer"]
+
+
+@pytest.mark.parametrize(
+    ("alter", "line"),
+    [
+        (lambda _: None, 2),
+        (lambda extends: replace(extends, proof=extends.proof[1:]), 3),
+        (lambda extends: replace(extends, proof=[*extends.proof, bytes(32)]), 3),
+        (lambda extends: replace(extends, size=extends.size - 1), 3),
+        (lambda extends: replace(extends, window=11), 3),
+        (lambda extends: replace(extends, window=13), 3),
+    ],
+)
+def test_a_proof_that_proves_nothing_is_found(
+    bundles: Bundles, tmp_path: Path, alter: Callable[[Extended], Extended | None], line: int
+) -> None:
+    """The line may not be left out, be about another checkpoint, or pass the bundle before over."""
+    assert found(followed(tmp_path, later(alter), bundles[12, "grocer"])) == [("this", line, "previous-mismatch")]
+
+
+def test_a_proof_of_more_than_there_is_is_malformed(tmp_path: Path) -> None:
+    """A log cannot extend one that is larger; the line says so by itself."""
+    (tmp_path / "this").write_bytes(later(lambda extends: replace(extends, size=19)))
+
+    assert [(problem.line, problem.code) for problem in verify_bundle(tmp_path / "this").problems] == [
+        (3, "field-wrong")
+    ]
+
+
+def test_bundles_of_the_first_version_have_no_proof(
+    bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They follow on with a note; but none may follow a bundle of the second version."""
+    monkeypatch.setattr("koinon.audit.bundles.BUNDLE_VERSION", "1")
+    coalition = Coalition(alter_extends=lambda _: None)
+    before, this = coalition.close(12)["grocer"], coalition.close(13)["grocer"]
+
+    report = followed(tmp_path, this, before)
+    assert (report.problems, report.notes) == ([], [NO_CONSISTENCY_PROOF])
+    assert found(followed(tmp_path, this, bundles[12, "grocer"])) == [("this", 2, "previous-mismatch")]
+    assert found(followed(tmp_path, bundles[13, "grocer"], before)) == []
+
+
 def test_a_rewritten_past_is_found(bundles: Bundles, tmp_path: Path) -> None:
     """A statement that starts from a history of its own, consistent in itself, does not follow on."""
     coalition = Coalition()
@@ -115,7 +180,7 @@ def test_a_rewritten_past_is_found(bundles: Bundles, tmp_path: Path) -> None:
 
     assert verify_bundle(tmp_path / "alone").ok
     report = followed(tmp_path, forged, bundles[12, "grocer"])
-    assert found(report) == [("this", 7, "previous-mismatch"), ("this", 8, "previous-mismatch")]
+    assert found(report) == [("this", 8, "previous-mismatch"), ("this", 9, "previous-mismatch")]
     assert [problem.detail for problem in report.problems] == [
         "outstanding is 1029, and 61 + 1 - -60 - 0 is 122",
         "fee, version 1: starts from (1000, 150) points and minor units, the previous ended at (93, 14)",
@@ -128,7 +193,7 @@ def test_a_journal_of_two_windows_is_found(tmp_path: Path) -> None:
     before, this = coalition.close(12)["grocer"], coalition.close(13)["grocer"]
     report = followed(tmp_path, this, before)
 
-    assert found(report) == [("this", 5, "entry-duplicated")]
+    assert found(report) == [("this", 6, "entry-duplicated")]
     assert report.problems[0].detail == "journal red_01 stands in the previous bundle too, on line 5"
 
 
@@ -148,13 +213,13 @@ def test_terms_that_changed_under_their_version_are_found(
     assert verify_bundle(tmp_path / "alone").ok
     if named:
         assert found(followed(tmp_path, this, before)) == [
-            ("this", 4, "previous-mismatch"),
-            ("this", 8, "previous-mismatch"),
+            ("this", 5, "previous-mismatch"),
+            ("this", 9, "previous-mismatch"),
         ]
         return
     monkeypatch.setattr(previous, "_check_contracts", lambda now, then: iter(()))
     report = followed(tmp_path, this, before)
-    assert found(report) == [("this", 8, "previous-mismatch")]
+    assert found(report) == [("this", 9, "previous-mismatch")]
     assert report.problems[0].detail == "reimbursement, version 2: the rate is 1/100, and was 17/20 before"
 
 
@@ -181,4 +246,5 @@ def test_a_bundles_lines_are_where_the_cases_say(bundles: Bundles) -> None:
         window: [json.loads(line)["type"] for line in bundles[window, "grocer"].splitlines()] for window in (13, 14)
     }
 
-    assert (kinds[13][7], kinds[14][4], kinds[14][5]) == ("statement", "seal", "statement")
+    assert (kinds[13][8], kinds[14][5], kinds[14][6]) == ("statement", "seal", "statement")
+    assert (kinds[13][2], kinds[14][2]) == ("consistency", "consistency")
