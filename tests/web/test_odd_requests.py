@@ -186,4 +186,5 @@ async def test_head_is_get_without_its_body(town: Town, database: asyncpg.Pool) 
                 got, head = [await client.request(method, path, headers=headers) for method in ("GET", "HEAD")]
                 assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b""), path
         post_alone = await client.head("/v1/earnings")
-        assert (post_alone.status_code, post_alone.headers["Allow"]) == (405, "POST, OPTIONS")
+        # The framework lists them from a set, in an order of the process's own.
+        assert (post_alone.status_code, set(post_alone.headers["Allow"].split(", "))) == (405, {"POST", "OPTIONS"})
