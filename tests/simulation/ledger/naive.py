@@ -122,7 +122,7 @@ class NaiveLedger:
         )
         self.lots.append(lot)
         expires_on = None if command.expires_on is None else command.expires_on.isoformat()
-        facts = {"points": command.points, "expires_on": expires_on}
+        facts = {"points": command.points, "expires_on": expires_on, "version": command.version}
         return Sent(command, "posted", facts, [(lot, command.points)])
 
     def _hold(self, command: model.Hold) -> Sent:
@@ -143,7 +143,7 @@ class NaiveLedger:
         parts = self._take(spendable, command.points)
         for lot, amount in parts:
             lot.held += amount
-        return Sent(command, "posted", {"points": command.points}, parts)
+        return Sent(command, "posted", {"points": command.points, "version": command.version}, parts)
 
     def _take(self, lots: list[Lot], points: int) -> list[tuple[Lot, int]]:
         parts = []
@@ -160,11 +160,13 @@ class NaiveLedger:
             return self._refused(command, "unknown-redemption")
         if hold.state != "reserved":
             return self._refused(command, "redemption-not-open", state=hold.state)
+        if hold.command.hold_expires_at <= command.occurred_at:  # type: ignore[union-attr]  # it is a Hold
+            return self._refused(command, "redemption-not-open", state="expired")
         hold.state = "captured"
         for lot, amount in hold.parts:
             lot.held -= amount
             lot.remaining -= amount
-        return Sent(command, "posted", {"points": hold.facts["points"]}, hold.parts)
+        return Sent(command, "posted", {name: hold.facts[name] for name in ("points", "version")}, hold.parts)
 
     def _release(self, command: model.Release) -> Sent:
         hold = self._of(model.Hold, command.account_id, "hold_id", command.hold_id)
@@ -175,7 +177,7 @@ class NaiveLedger:
         hold.state = "released"
         for lot, amount in hold.parts:
             lot.held -= amount
-        return Sent(command, "posted", {"points": hold.facts["points"]}, hold.parts)
+        return Sent(command, "posted", {name: hold.facts[name] for name in ("points", "version")}, hold.parts)
 
     def _reverseearn(self, command: model.ReverseEarn) -> Sent:
         if command.points is not None and command.points <= 0:
@@ -197,13 +199,15 @@ class NaiveLedger:
         if left == 0 or wanted == 0:
             return self._refused(command, "nothing-to-reverse")
         newest_first = sorted(enumerate(lots), key=lambda each: (each[1].issued_at, each[0]), reverse=True)
+        versions = {lot.version for lot in lots if lot.free}
         parts = self._take([lot for _, lot in newest_first], wanted)
         for lot, amount in parts:
             lot.remaining -= amount
             lot.taken_back += amount
         if earn is not None:
             earn.reversed = True
-        return Sent(command, "posted", {"points": wanted}, parts)
+        version = versions.pop() if len(versions) == 1 else None
+        return Sent(command, "posted", {"points": wanted, "version": version}, parts)
 
     def _earned(self, command: model.ReverseEarn, earn: Sent | None) -> list[Lot]:
         if earn is not None:
@@ -225,7 +229,7 @@ class NaiveLedger:
         capture.reversed = True
         for lot, amount in capture.parts:
             lot.remaining += amount
-        return Sent(command, "posted", {"points": capture.facts["points"]}, capture.parts)
+        return Sent(command, "posted", {name: capture.facts[name] for name in ("points", "version")}, capture.parts)
 
     def _expire(self, command: model.Expire) -> Sent:
         due = [lot for lot in self.lots if lot.account == command.account_id and lot.expires_on <= command.today]
