@@ -108,7 +108,8 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
 
 def run_table(made: Run) -> Table:
     """Return a run as a table: a brand's points issued, honoured anywhere, accepted at its tills, and its money."""
-    table = Table(title=f"{made.programme_code}, window {made.window}, {made.business_date}, {made.currency}")
+    title = f"{made.programme_code}, window {made.window}, {made.business_date}, {made.currency}"
+    table = Table(title=title, show_edge=False, pad_edge=False)  # fits a terminal of 80 columns
     table.add_column("brand")
     for column in ("issued", "honoured", "accepted", "pays", "receives", "net"):
         table.add_column(column, justify="right")

@@ -51,7 +51,7 @@ async def test_settle_closes_the_day_and_prints_the_nets(
     code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", *NOW)
 
     assert code == 0, errors
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
+    rows = [[cell.strip() for cell in line.split("│")] for line in output.splitlines() if "│" in line]
     assert rows == [
         ["Brand-A", "10,000", "10,000", "0", "100.00", "0.00", "-100.00"],
         ["Brand-B", "0", "0", "6,000", "0.00", "51.00", "51.00"],
