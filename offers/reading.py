@@ -127,7 +127,8 @@ def read_message(raw: bytes | msgspec.Raw, source_id: str, known_as: str = "") -
     """Return the canonical message that a processor's JSON object says, or every fault in it.
 
     A message may name its own source, as `source_id` or as the outside knows it, and no other.
-    A field that a network filled for want of a value (`0000`, `NULL`) is dropped; currencies become letters.
+    A reference that a network filled for want of a value (`0000`, `NULL`) is dropped, lest payments join by it; the
+    merchant stays as it was sent; currencies become letters.
     """
     try:
         message = _DECODE(raw)
@@ -152,11 +153,6 @@ def _normal(message: CardMessage, source_id: str, known_as: str) -> CardMessage 
         value = getattr(message, name)
         if value is not None and not identifier(value):
             settle(message, name, None)
-    if message.merchant is not None:
-        for name in ("mid", "acquirer_id", "scheme_merchant_id", "scheme_store_id", "se_number", "terminal_id"):
-            value = getattr(message.merchant, name)
-            if value is not None and not identifier(value):
-                settle(message.merchant, name, None)
     return message
 
 

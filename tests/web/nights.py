@@ -1,12 +1,14 @@
 """The night's work behind the API, and all that it wrote of a window."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from koinon.clock import business_date
 from koinon.database import pool
-from koinon.ledger.jobs import close_due_windows
+from koinon.ledger.jobs import close_due_windows, close_window
 from koinon.runtime import Runtime
 from tests.database.settlement.coalition import Coalition
 
@@ -18,6 +20,11 @@ RECORDED = {
     table: f"SELECT t FROM settlement.{table} t JOIN settlement.run r USING (run_id) WHERE r.window_no = $1 ORDER BY t"  # noqa: S608  # names of ours
     for table in ("run_event", "line", "net", "statement", "bundle", "bundle_part", "approval")
 }
+
+
+async def close_window_early(programme_id: int, time_zone: str, now: datetime) -> list[int]:
+    """Close the open window before its night: the next window has tomorrow's date."""
+    return await close_window(programme_id, business_date(now, time_zone) + timedelta(days=1), now)
 
 
 async def work_the_night(runtime: Runtime) -> None:

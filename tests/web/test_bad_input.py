@@ -10,9 +10,8 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from koinon.ledger.jobs import close_window_early
 from tests.web.conftest import Callers
-from tests.web.nights import of_window, work_the_night
+from tests.web.nights import close_window_early, of_window, work_the_night
 from tests.web.offers.bodies import offer_body
 from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
 from tests.web.town import CARD_NUMBER, NOW, PAR, Town, card_message, found_town

@@ -70,15 +70,23 @@ def inclusion_spans(index: int, size: int) -> list[Span]:
     return spans[::-1]
 
 
-def consistency_spans(old: int, new: int) -> list[Span]:
-    """List the nodes that prove that a tree of `new` leaves extends its first `old` (RFC 6962 §2.1.2)."""
-    if not 0 <= old <= new:
+def is_subtree(start: int, end: int) -> bool:
+    """Say whether the leaves of a span can be a tree of their own in every larger one: it starts at its own width."""
+    return 0 <= start < end and start % (1 << (end - start - 1).bit_length()) == 0
+
+
+def consistency_spans(old: int, new: int, start: int = 0) -> list[Span]:
+    """List the nodes that prove that a tree of `new` leaves extends its first `old` (RFC 6962 §2.1.2).
+
+    With `start` they prove that it holds the subtree of the leaves `start ≤ i < old`.
+    """
+    if not 0 <= old <= new or (old and not is_subtree(start, old)):
         raise ValueError(f"a tree of {new} cannot extend one of {old}")
     if old == 0:
         return []
     low, high = 0, new
     spans: list[Span] = []
-    while old < high:
+    while high != old or low < start:
         middle = low + split(high - low)
         if old <= middle:
             spans.append((middle, high))
@@ -86,7 +94,7 @@ def consistency_spans(old: int, new: int) -> list[Span]:
         else:
             spans.append((low, middle))
             low = middle
-    if low:
+    if low > start:
         spans.append((low, high))
     return spans[::-1]
 
@@ -104,22 +112,28 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
     return result == root
 
 
-def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
+def verify_consistency(
+    old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes], *, start: int = 0
+) -> bool:
     """Say whether `proof` shows that the tree of `new` leaves extends the tree of `old`.
 
-    Every tree extends the empty one, so that there is nothing to show: `old` = 0 is refused.
+    With `start`, whether it holds the subtree of the leaves `start ≤ i < old`, whose root is `old_root`. Every tree
+    extends the empty one, so that there is nothing to show: `old` = 0 is refused.
     """
-    if not 0 < old <= new or not _are_hashes(proof):
+    if not 0 < old <= new or not is_subtree(start, old) or not _are_hashes(proof):
         return False
-    spans = consistency_spans(old, new)
+    spans = consistency_spans(old, new, start)
     if len(spans) != len(proof):
         return False
     siblings = list(zip(spans, proof, strict=True))
     seen_old = seen_new = old_root
-    if siblings and siblings[0][0][1] == old:  # the old tree's last full subtree, when it is not the whole
+    # The old tree's last full subtree comes first, when it is not the whole.
+    if siblings and siblings[0][0][1] == old and siblings[0][0][0] > start:
         seen_old = seen_new = siblings.pop(0)[1]
     for (low, _), sibling in siblings:
-        if low < old:
+        if low < start:
+            seen_new = node_hash(sibling, seen_new)
+        elif low < old:
             seen_old, seen_new = node_hash(sibling, seen_old), node_hash(sibling, seen_new)
         else:
             seen_new = node_hash(seen_new, sibling)

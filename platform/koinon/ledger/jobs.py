@@ -1,6 +1,6 @@
 """What the worker does for the ledger: close the night, expire what is due, give back what tills forgot."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import structlog
 
@@ -38,11 +38,6 @@ async def close_window(programme_id: int, today: date, now: datetime) -> list[in
     if flipped is not None or closed:
         log.info("windows closed", programme_id=programme_id, flipped=flipped, closed=closed)
     return closed
-
-
-async def close_window_early(programme_id: int, time_zone: str, now: datetime) -> list[int]:
-    """Close the open window before its night: the next window has tomorrow's date."""
-    return await close_window(programme_id, business_date(now, time_zone) + timedelta(days=1), now)
 
 
 async def expire_due_lots(_: Runtime) -> bool:

@@ -8,7 +8,7 @@ import pycountry
 import pytest
 
 from koinon.money import EXPONENTS
-from koinon.places.model import Facilitator, Merchant, Network
+from koinon.places.model import Facilitator, Merchant, Network, message_keys
 from offers.currencies import NUMERIC, letters
 from offers.messages import CardMessage, Channel, Components, MessageType
 from offers.reading import (
@@ -149,8 +149,8 @@ def test_numeric_codes_are_those_of_iso_4217() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["0", "00000", "null", "None", " "])
-def test_fillers_of_networks_are_dropped(nothing: str) -> None:
-    """A merchant id or a reference that says nothing joins nothing: it is left out."""
+def test_fillers_of_networks_say_nothing(nothing: str) -> None:
+    """A reference that says nothing joins nothing: it is left out. A merchant stays as sent, and is not known by it."""
     kept = read(
         merchant={"mid": nothing, "terminal_id": nothing, "descriptor": "GROCER"},
         network_transaction_id=nothing,
@@ -159,7 +159,8 @@ def test_fillers_of_networks_are_dropped(nothing: str) -> None:
     )
 
     assert isinstance(kept, CardMessage)
-    assert kept.merchant == Merchant(descriptor="GROCER")
+    assert kept.merchant == Merchant(mid=nothing, terminal_id=nothing, descriptor="GROCER")
+    assert message_keys(kept.network, kept.merchant) == message_keys(kept.network, Merchant(descriptor="GROCER"))
     assert (kept.network_transaction_id, kept.payment_ref, kept.auth_code) == (None, None, None)
 
 

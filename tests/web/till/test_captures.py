@@ -7,8 +7,7 @@ import asyncpg
 from litestar import Litestar
 
 from koinon import ids
-from koinon.ledger.jobs import close_window_early
-from tests.web.nights import lines_of, of_window, statement, work_the_night
+from tests.web.nights import close_window_early, lines_of, of_window, statement, work_the_night
 from tests.web.scheme import assert_field, assert_refused, contract_body, unchanged
 from tests.web.town import NOW, Town
 

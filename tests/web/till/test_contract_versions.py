@@ -6,8 +6,7 @@ import asyncpg
 import pytest
 from litestar import Litestar
 
-from koinon.ledger.jobs import close_window_early
-from tests.web.nights import lines_of, statement, work_the_night
+from tests.web.nights import close_window_early, lines_of, statement, work_the_night
 from tests.web.scheme import contract_body
 from tests.web.town import NOW, Person, Shop, Town
 
