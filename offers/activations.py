@@ -9,9 +9,9 @@ import msgspec
 from koinon import ids
 from koinon.database import Connection
 from koinon.fields import BrandName, Digest, PartnerCode
+from koinon.http.cursors import Page, page_of
 from koinon.parties.operations import programme_now
 from koinon.problems import Refused
-from koinon.web.cursors import Page, page_of
 from offers.catalogue import UnknownOffer, place_names, shown_terms, statements
 from offers.evidence import version_of
 from offers.model import EndsAt, OfferId, OfferName, StartsAt, Terms

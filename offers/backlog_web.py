@@ -9,10 +9,10 @@ from litestar import Router, get
 from litestar.params import FromPath
 
 from koinon import ids
+from koinon.callers.guards import require
 from koinon.database import beside, pool
-from koinon.identity.guards import require
+from koinon.http.openapi import reads
 from koinon.parties.operations import UnknownProgramme
-from koinon.web.openapi import reads
 
 Waiting = Annotated[int, msgspec.Meta(examples=[0])]
 statements = beside(__file__, "backlog.sql")

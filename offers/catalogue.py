@@ -11,11 +11,11 @@ from msgspec import Meta
 from koinon import ids
 from koinon.database import Connection, beside
 from koinon.fields import PartnerId
-from koinon.ledger.redemptions import UnknownPlace
+from koinon.http.cursors import Page, page_of
 from koinon.members.model import Pending
 from koinon.parties.operations import Standing, standing
 from koinon.problems import NotFound, Refused, field_error
-from koinon.web.cursors import Page, page_of
+from koinon.redemptions.operations import UnknownPlace
 from offers.evidence import version_of
 from offers.messages import Channel
 from offers.model import (

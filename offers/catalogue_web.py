@@ -6,16 +6,16 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from koinon import ids
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import pool
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
-from koinon.ledger.redemptions import UnknownPlace
+from koinon.http.cursors import Page, PageCursor, PageLimit
+from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.requests import once, write_of
 from koinon.members.web import of_member, record_of_cursor
 from koinon.parties.operations import UnknownPartner
 from koinon.problems import invalid_field
-from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
-from koinon.web.requests import once, write_of
+from koinon.redemptions.operations import UnknownPlace
 from offers import activations, catalogue, purchases
 from offers.activations import Activation, ActivationNotNeeded, MemberOffer, NewActivation, OfferEnded
 from offers.catalogue import BudgetBelowUsed, NewOffer, Offer, OfferHistory, OfferInvalid, UnknownOffer

@@ -32,12 +32,12 @@ from koinon.fields import (
     named,
     within_calendar,
 )
+from koinon.http.requests import Write
 from koinon.ids import new_record_id
-from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
 from koinon.money import EXPONENTS
 from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
-from koinon.web.requests import Write
+from koinon.redemptions.operations import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
 from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements

@@ -10,8 +10,8 @@ from msgspec import Meta
 from koinon import ids
 from koinon.clock import business_now
 from koinon.database import beside, pool, transaction
-from koinon.web.bodies import read_body
-from koinon.web.card_numbers import MESSAGE, found_in_json
+from koinon.http.bodies import read_body
+from koinon.http.card_numbers import MESSAGE, found_in_json
 from offers.cards import card_key
 from offers.faults import Fault
 from offers.messages import CardMessage

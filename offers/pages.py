@@ -10,12 +10,13 @@ from litestar.response import Redirect
 
 from koinon import ids
 from koinon.database import pool, transaction
+from koinon.http.bodies import FORM
+from koinon.http.cursors import Page, PageCursor
 from koinon.members.web import of_member, record_of_cursor
 from koinon.problems import invalid_field
-from koinon.web.bodies import FORM
-from koinon.web.cursors import Page, PageCursor
-from koinon.web.pages.rendering import page, see
-from koinon.web.pages.shells import HOMES, PageRequest, Panel, signed_in
+from koinon.runtime import runtime_in
+from koinon.web.rendering import page, see
+from koinon.web.shells import HOMES, PageRequest, Panel, Shells, signed_in
 from offers import activations, catalogue, purchases
 from offers.activations import MemberOffer, NewActivation
 
@@ -117,5 +118,5 @@ router = Router("/", route_handlers=[member_offers, switch_on, member_purchases,
 
 def add_pages(app_config: AppConfig) -> None:
     """Add the pages and panels of offers to the application."""
-    app_config.state["shells"].add("offers", TEMPLATES, PANELS)
+    runtime_in(app_config)[Shells].add("offers", TEMPLATES, PANELS)
     app_config.route_handlers.append(router)

@@ -6,7 +6,9 @@ from pathlib import Path
 from litestar.config.app import AppConfig
 
 from koinon.context import Context, Job
-from koinon.members.pending import add_pending_source
+from koinon.members.pending import PendingSources
+from koinon.redemptions.proofs import CardProofs
+from koinon.runtime import runtime_in
 from offers.backlog_web import router as backlog_router
 from offers.budgets import free_orphans
 from offers.cards import owner_of
@@ -25,9 +27,10 @@ class Offers(Context):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes, the pages, the proof that a card was just presented, and the points that are on their way."""
-        app_config.state["earnings"] = Earnings(app_config.state["runtime"].keys.secret)
-        app_config.state["card_proof"] = owner_of
-        add_pending_source(app_config, pending_points)
+        runtime = runtime_in(app_config)
+        runtime.share(Earnings(runtime.keys.secret))
+        runtime[CardProofs].owner_of = owner_of
+        runtime[PendingSources].add(pending_points)
         app_config.route_handlers.extend([router, catalogue_router, backlog_router])
         add_pages(app_config)
         return app_config

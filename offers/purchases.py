@@ -10,7 +10,7 @@ import msgspec
 from koinon import ids
 from koinon.database import Connection
 from koinon.fields import BrandName, CurrencyText, PlaceName, named
-from koinon.web.cursors import Page, page_of
+from koinon.http.cursors import Page, page_of
 from offers.catalogue import statements
 from offers.evidence import version_of
 from offers.intake import decode_payment

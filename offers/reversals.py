@@ -11,11 +11,12 @@ from koinon import ids
 from koinon.clock import machine_now
 from koinon.database import Connection, beside, transaction
 from koinon.fields import named
-from koinon.ledger.model import Outcome, ReverseBurn, content_hash
+from koinon.http.requests import Write, once
+from koinon.idempotency.model import content_hash
+from koinon.ledger.model import Outcome, ReverseBurn
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
-from koinon.ledger.redemptions import Receipt, receipt
 from koinon.problems import invalid_field
-from koinon.web.requests import Write, once
+from koinon.redemptions.operations import Receipt, receipt
 from offers.earnings import EarningId, UnknownEarning, issued_receipt
 from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes

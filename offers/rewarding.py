@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from koinon.database import Connection, beside, transaction
-from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn, content_hash
+from koinon.idempotency.model import content_hash
+from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn
 from koinon.ledger.operations import post
 from koinon.runtime import Runtime
 from offers.decisions import Decision, receipt_bytes

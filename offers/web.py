@@ -7,20 +7,21 @@ from litestar import Request, Response, Router, post
 from litestar.params import FromPath, JSONBody
 
 from koinon import ids
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
-from koinon.identity.sources import Source, UnknownSource, verify_source
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
+from koinon.http.bodies import read_body
+from koinon.http.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
+from koinon.http.openapi import Keyed, Signed, answers, writes
+from koinon.http.requests import Write, answer, once, write_of
+from koinon.idempotency.model import content_hash
+from koinon.identity.sources import Source, Sources, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
-from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
-from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
 from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
-from koinon.web.bodies import read_body
-from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
-from koinon.web.openapi import Keyed, Signed, answers, writes
-from koinon.web.requests import Write, answer, once, write_of
+from koinon.redemptions.operations import ContractMissing, UnknownMember, UnknownPlace
+from koinon.runtime import runtime_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
-from offers.earnings import Earning, NewEarning, UnknownEarning
+from offers.earnings import Earning, Earnings, NewEarning, UnknownEarning
 from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
 from offers.reversals import NewReversal, Reversal, record
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
@@ -76,7 +77,8 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 
     A purchase that the card reports too is rewarded once: `tender` says which card it was.
     """
-    given = await request.app.state.earnings.earn(await write_of(request, data), data)
+    given = await runtime_of(request)[Earnings].earn(await write_of(request, data), data)
+    assert given.body is not None, "a refusal was raised"  # noqa: S101  # `earn` saw to it
     return answer(given.body, 201, replayed=given.replayed)
 
 
@@ -99,7 +101,7 @@ async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Respons
 )
 async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Response[bytes]:
     """Take back an earning whose points are unspent, or give a redemption's points back to the same lots."""
-    return await record(request.app.state.runtime.keys.secret, await write_of(request, data), data)
+    return await record(runtime_of(request).keys.secret, await write_of(request, data), data)
 
 
 @post(
@@ -180,7 +182,7 @@ async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, W
     if not name:
         raise SignatureInvalid("Koinon-Source is missing: it names the source that signed")
     try:
-        source: Source = await request.app.state.sources.load(ids.private("src", name))
+        source = await runtime_of(request)[Sources].load(ids.private("src", name))
     except (ValueError, UnknownSource):
         raise SignatureInvalid from None
     webhook_id = verify_source(request.headers, body, source)

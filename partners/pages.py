@@ -10,17 +10,18 @@ from litestar.params import FromQuery
 
 from koinon import ids
 from koinon.database import pool
-from koinon.parties.contracts import contracts
+from koinon.http.cursors import Page, PageCursor
 from koinon.parties.model import Contract, contract_at
 from koinon.parties.operations import programme_contracts
-from koinon.parties.pages import programme_looked_at
 from koinon.parties.partners import Partner, partners
 from koinon.parties.programmes import Programme
 from koinon.parties.rates import decimal_rate, exact_decimal
-from koinon.problems import invalid_field
-from koinon.web.cursors import Page, PageCursor
-from koinon.web.pages.rendering import page
-from koinon.web.pages.shells import PageRequest, Panel, signed_in
+from koinon.references import id_in_field
+from koinon.runtime import runtime_in
+from koinon.web.office import programme_looked_at
+from koinon.web.rendering import page
+from koinon.web.shells import PageRequest, Panel, Shells, signed_in
+from partners.contracts import contracts
 
 TEMPLATES = Path(__file__).with_name("templates")
 VERSIONS_MAXIMUM = 200
@@ -96,10 +97,7 @@ def _brand(partner: Partner, contract: Contract | None) -> Brand:
 
 
 def _after(cursor: str | None) -> int | None:
-    try:
-        return None if cursor is None else ids.private("par", cursor)
-    except ValueError as error:
-        raise invalid_field("/cursor", str(error)) from None
+    return None if cursor is None else id_in_field("par", cursor, "/cursor")
 
 
 PANELS = (
@@ -113,5 +111,5 @@ router = Router("/", route_handlers=[office_partners])
 
 def add_pages(app_config: AppConfig) -> None:
     """Add the brands' panels and pages to the application."""
-    app_config.state["shells"].add("partners", TEMPLATES, PANELS)
+    runtime_in(app_config)[Shells].add("partners", TEMPLATES, PANELS)
     app_config.route_handlers.append(router)

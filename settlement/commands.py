@@ -18,8 +18,8 @@ from koinon.clock import business_date, business_now
 from koinon.commands import run as run_command
 from koinon.commands import settings_or_exit, with_database
 from koinon.database import pool, transaction
-from koinon.identity.keys import KeysMissing, load
 from koinon.identity.operations import operator_by_email
+from koinon.keyring import KeysMissing, load
 from koinon.ledger.jobs import close_window
 from koinon.ledger.operations import Ledger
 from koinon.logging import configure
@@ -138,7 +138,7 @@ async def _settle(settings: Settings, code: str | None, email: str | None) -> li
         keys = load(settings.keys_folder)
     except KeysMissing as error:
         raise click.ClickException(str(error)) from None
-    runtime = Runtime(settings=settings, keys=keys, ledger=Ledger())
+    runtime = Runtime(settings, keys, [Ledger()])
     async with with_database(settings):
         programmes = await pool().fetch(statements["programmes"], code)
         if code is not None and not programmes:

@@ -11,9 +11,9 @@ import msgspec
 from koinon.audit.model import Effect
 from koinon.database import Connection, pool
 from koinon.fields import CurrencyText, PartnerCode, ProgrammeCode
+from koinon.http.cursors import Page, page_of
 from koinon.parties.operations import UnknownPartner, programme_contracts
 from koinon.problems import NotFound
-from koinon.web.cursors import Page, page_of
 from settlement.books import position, read_lines, statements
 from settlement.calculation import expect, expected_lines
 from settlement.model import Carried, Cell, Position

@@ -9,14 +9,14 @@ from litestar.response import Redirect
 
 from koinon import ids
 from koinon.database import Connection, pool, transaction
+from koinon.http.bodies import FORM
+from koinon.http.cursors import Page, PageCursor
 from koinon.identity.operations import staff_name
-from koinon.parties.pages import programme_looked_at
 from koinon.parties.programmes import programme
 from koinon.problems import NotAllowed, Problem, invalid_field
-from koinon.web.bodies import FORM
-from koinon.web.cursors import Page, PageCursor
-from koinon.web.pages.rendering import page, see
-from koinon.web.pages.shells import PageRequest, Panel, signed_in
+from koinon.web.office import programme_looked_at
+from koinon.web.rendering import page, see
+from koinon.web.shells import PageRequest, Panel, signed_in
 from settlement.operations import AlreadyApproved, MakerIsChecker, RunNotPublished, approve_run, ask_for_run
 from settlement.runs import MAKER_PLATFORM, Run, Window, run, runs_waiting, windows
 from settlement.states import RunState

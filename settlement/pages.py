@@ -16,11 +16,12 @@ from litestar.params import FromPath, FromQuery
 from koinon.audit.model import StatementLine
 from koinon.audit.signing import log_key
 from koinon.database import pool
+from koinon.http.cursors import PageCursor
 from koinon.parties.rates import decimal_rate
-from koinon.web.cursors import PageCursor
-from koinon.web.pages.charts import Column, columns
-from koinon.web.pages.rendering import page
-from koinon.web.pages.shells import PageRequest, Panel, signed_in
+from koinon.runtime import runtime_in, runtime_of
+from koinon.web.charts import Column, columns
+from koinon.web.rendering import page
+from koinon.web.shells import PageRequest, Panel, Shells, signed_in
 from settlement import office_pages
 from settlement.delivered import UnknownStatement, expected, published, published_statements
 from settlement.publishing import decode_statement
@@ -86,7 +87,7 @@ async def show_statement(request: PageRequest, window: FromPath[int]) -> Respons
         found = await published(connection, _partner(request), window)
         before = (await published_statements(connection, _partner(request), window, 1)).items
     statement = decode_statement(found.content)
-    key = log_key(request.app.state.runtime)
+    key = log_key(runtime_of(request))
     return await page(
         request,
         "portal",
@@ -147,5 +148,5 @@ router = Router("/", route_handlers=[list_statements, show_statement, *office_pa
 
 def add_pages(app_config: AppConfig) -> None:
     """Add settlement's pages and panels to the application."""
-    app_config.state["shells"].add("settlement", TEMPLATES, PANELS)
+    runtime_in(app_config)[Shells].add("settlement", TEMPLATES, PANELS)
     app_config.route_handlers.append(router)

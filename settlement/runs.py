@@ -9,7 +9,7 @@ import msgspec
 from koinon import ids
 from koinon.database import Connection, on
 from koinon.fields import BrandName, CurrencyText, Digest, PartnerId, ProgrammeCode, ProgrammeId, StaffId, named
-from koinon.web.cursors import Page, page_of
+from koinon.http.cursors import Page, page_of
 from settlement import tables
 from settlement.books import statements
 from settlement.examples import STATEMENT_SHA256

@@ -10,15 +10,15 @@ from litestar.response import Stream
 
 from koinon import ids
 from koinon.audit.model import Statement
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import Connection, pool
 from koinon.fields import ProgrammeId
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
+from koinon.http.cursors import Page, PageCursor, PageLimit
+from koinon.http.openapi import Keyed, gives, reads, writes
+from koinon.http.requests import once, write_of
 from koinon.parties.operations import UnknownPartner, UnknownProgramme, programme_row
 from koinon.problems import NotAllowed, invalid_field
-from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, gives, reads, writes
-from koinon.web.requests import once, write_of
 from settlement.delivered import Expected, Published, UnknownStatement, bundle_parts, expected, published
 from settlement.examples import APPROVED, CALCULATED, NIGHT
 from settlement.operations import (

@@ -9,9 +9,10 @@ import asyncpg
 import msgspec
 
 from koinon.database import Connection
+from koinon.idempotency.model import content_hash
 from koinon.ids import new_id
 from koinon.ledger import model
-from koinon.ledger.model import AnyCommand, Outcome, content_hash
+from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import open_account, post, statements
 
 TODAY = date(2026, 3, 2)

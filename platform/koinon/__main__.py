@@ -4,6 +4,7 @@ import click
 
 from koinon import __version__
 from koinon.app import contexts
+from koinon.keys_commands import keys
 from koinon.processes import migrate_command, serve, up, worker_command
 
 try:
@@ -18,7 +19,7 @@ def cli() -> None:
     """Koinon: a coalition loyalty platform in which every brand can check its settlement offline."""
 
 
-for command in (up, serve, worker_command, migrate_command, *simulator_commands):
+for command in (up, serve, worker_command, migrate_command, keys, *simulator_commands):
     cli.add_command(command)
 for context in contexts():
     for command in context.commands():

@@ -14,21 +14,24 @@ from koinon.audit.plugin import Audit
 from koinon.context import Context, Job
 from koinon.database import connected
 from koinon.delivery.plugin import Delivery
-from koinon.identity.keys import load
+from koinon.http.application import Application
+from koinon.http.description import DescriptionConfig, StructTexts
+from koinon.http.errors import EXCEPTION_HANDLERS
+from koinon.http.plugin import Http
 from koinon.identity.plugin import Identity
+from koinon.keyring import load
 from koinon.ledger.operations import Ledger
 from koinon.ledger.plugin import LedgerContext
 from koinon.members.plugin import Members
+from koinon.monitoring.plugin import Monitoring
 from koinon.parties.plugin import Parties
+from koinon.parties.programmes import Openings
 from koinon.places.plugin import Places
-from koinon.runtime import Runtime
+from koinon.redemptions.plugin import Redemptions
+from koinon.runtime import Runtime, give_runtime
 from koinon.settings import Settings, from_environment
-from koinon.web.application import Application
-from koinon.web.description import DescriptionConfig, StructTexts
-from koinon.web.errors import EXCEPTION_HANDLERS
-from koinon.web.pages.interface import BASE, InterfacePage
-from koinon.web.pages.plugin import Pages
-from koinon.web.plugin import Web
+from koinon.web.interface import BASE, InterfacePage
+from koinon.web.plugin import Pages
 from offers.plugin import Offers
 from partners.plugin import Partners
 from settlement.plugin import Settlement
@@ -54,7 +57,8 @@ BODY_BYTES_MAXIMUM = 4 * 1024 * 1024
 def contexts() -> list[Context]:
     """Return every context, in the order in which their database functions are created."""
     return [
-        Web(),
+        Http(),
+        Monitoring(),
         Pages(),
         Identity(),
         Parties(),
@@ -62,6 +66,7 @@ def contexts() -> list[Context]:
         LedgerContext(),
         Audit(),
         Members(),
+        Redemptions(),
         Delivery(),
         Partners(),
         Offers(),
@@ -80,9 +85,9 @@ def jobs() -> list[Job]:
     return [job for context in contexts() for job in context.jobs()]
 
 
-def runtime_of(settings: Settings) -> Runtime:
+def runtime_for(settings: Settings) -> Runtime:
     """Return what a process holds; raises KeysMissing."""
-    return Runtime(settings=settings, keys=load(settings.keys_folder), ledger=Ledger())
+    return Runtime(settings, load(settings.keys_folder), [Ledger(), Openings(contexts())])
 
 
 def create_app(settings: Settings | None = None, *, connect: bool = True) -> Litestar:
@@ -91,11 +96,10 @@ def create_app(settings: Settings | None = None, *, connect: bool = True) -> Lit
     `connect` False leaves the database's pool to the caller (tests share theirs).
     """
     settings = settings or from_environment()
-    runtime = runtime_of(settings)
+    runtime = runtime_for(settings)
 
     def hold_runtime(app_config: AppConfig) -> AppConfig:
-        app_config.state["runtime"] = runtime
-        return app_config
+        return give_runtime(app_config, runtime)
 
     return Application(
         plugins=[*contexts(), StructTexts()],

@@ -1,13 +1,16 @@
 """What a context adds to the application: routes, database functions, commands, and work for the worker."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 import msgspec
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
+from koinon.database import Connection
 from koinon.runtime import Runtime
 
 
@@ -23,12 +26,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: float
 
 
+class OpenedProgramme(msgspec.Struct, frozen=True, kw_only=True):
+    """A programme that is being opened: its ids, and its business date and time as it begins."""
+
+    programme_id: int
+    code: str
+    mode: Literal["live", "sandbox"]
+    unit_id: int
+    unit: str
+    today: date
+    now: datetime
+
+
 class Context(InitPlugin):
     """A part of the platform that plugs itself into the application; the composition root lists them all."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the context's routes to the application."""
         return app_config
+
+    async def programme_opened(self, connection: Connection, programme: OpenedProgramme) -> None:
+        """Make what the context keeps for every programme, in the transaction that opens one."""
 
     def functions(self) -> Sequence[Path]:
         """Return the `functions.sql` files that every migrate creates again, in order."""

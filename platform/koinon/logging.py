@@ -9,7 +9,7 @@ from types import TracebackType
 import asyncpg
 import structlog
 
-from koinon.web.card_numbers import mask_event
+from koinon.http.card_numbers import mask_event
 
 UNDEFINED_CLASS = "42"
 """The class of SQLSTATEs that say that a statement is wrong; their words name columns, never what is in them."""

@@ -17,10 +17,10 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from koinon.app import functions, jobs, runtime_of
+from koinon.app import functions, jobs, runtime_for
 from koinon.commands import database_url, require_database, run, settings_or_exit
 from koinon.database.migrate import MigrationFailed, migrate
-from koinon.identity.keys import KeysMissing, create
+from koinon.keyring import KeysMissing, create
 from koinon.logging import configure
 from koinon.runtime import Runtime
 from koinon.settings import Settings
@@ -179,7 +179,7 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
 
 def _runtime_or_exit(settings: Settings) -> Runtime:
     try:
-        return runtime_of(settings)
+        return runtime_for(settings)
     except KeysMissing as error:
         raise click.ClickException(str(error)) from None
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from koinon import keyring
 from koinon.database import connected
-from koinon.identity import keys
 from koinon.settings import Settings
 from tests.conftest import Databases
 from tests.web.conftest import Callers
@@ -36,7 +36,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secret(self) -> bytes:
         """The installation's secret."""
-        return keys.load(self.settings.keys_folder).secret
+        return keyring.load(self.settings.keys_folder).secret
 
     async def last_code(self) -> str:
         """Return the sign-in code of the newest mail."""
@@ -76,7 +76,7 @@ async def site(own_database: tuple[str, asyncpg.Pool], tmp_path_factory: pytest.
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     settings = Settings(folder=folder, port=port, log_level="warning")
-    keys.create(settings.keys_folder)
+    keyring.create(settings.keys_folder)
     given = {"KOINON_DATABASE_URL": database_url, "KOINON_FOLDER": str(folder), "KOINON_PORT": str(port)}
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "koinon", "serve", env=os.environ | given | {"KOINON_LOG_LEVEL": "warning"}

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from koinon import ids
-from koinon.app import runtime_of
+from koinon.app import runtime_for
 from koinon.database import pool
 from koinon.identity.sessions import COOKIE
 from tests.browser.conftest import Site
@@ -70,7 +70,7 @@ async def browsing(chromium: Browser, site: Site, caller: Api | None = None, **h
 @pytest.fixture(scope="module")
 async def league(site: Site, town: Town) -> Coalition:
     """Give a second programme whose first night is settled, its names long."""
-    made = await Coalition(runtime_of(site.settings)).found("settled")
+    made = await Coalition(runtime_for(site.settings)).found("settled")
     for code in ("brand-a", "brand-b", "brand-c"):
         await made.brand(code, **S1)
     await made.s1_day()

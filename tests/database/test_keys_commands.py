@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from koinon.audit.notes import parse_key, public_key
+from koinon.callers.model import OPERATOR_SCOPES
 from koinon.database import connected, transaction
 from koinon.identity.client_assertions import load_client
-from koinon.identity.commands import keys
-from koinon.identity.keys import load
-from koinon.identity.model import OPERATOR_SCOPES, Client, public_jwk
+from koinon.identity.model import Client, public_jwk
 from koinon.ids import private
+from koinon.keyring import load
+from koinon.keys_commands import keys
 
 BEN = ("operator", "--email", " Ben@Koinon.Example", "--name", "Ben Ops")
 

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from koinon import keyring
 from koinon.clock import machine_now
 from koinon.database import transaction
 from koinon.delivery import jobs
@@ -31,7 +32,6 @@ from koinon.delivery.jobs import SLICE, send_due_mail
 from koinon.delivery.model import LONGEST_PAUSE, TRIED_FOR, pause
 from koinon.delivery.operations import LEASE, queue_mail
 from koinon.delivery.senders import MailUrlInvalid
-from koinon.identity import keys
 from koinon.ledger.operations import Ledger
 from koinon.runtime import Runtime
 from koinon.settings import Settings
@@ -103,11 +103,11 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture
 def runtime_with(tmp_path: Path) -> Callable[[str | None], Runtime]:
     """Give what makes a process's runtime with a mail server's URL, or none."""
-    keys.create(tmp_path / "keys")
+    keyring.create(tmp_path / "keys")
 
     def made(url: str | None) -> Runtime:
         settings = Settings(folder=tmp_path, smtp_url=url, mail_sender="Koinon <koinon@coalition.example>")
-        return Runtime(settings=settings, keys=keys.load(settings.keys_folder), ledger=Ledger())
+        return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
 
     return made
 

@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
+from koinon import keyring
 from koinon.__main__ import cli
-from koinon.identity import keys
 from koinon.settings import Settings
 from tests.web.demo.running import ROOT
 
@@ -32,7 +32,7 @@ AWAY = (
 @pytest.fixture
 def koinon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     """Give what runs commands on an installation that has its keys."""
-    keys.create(Settings(folder=tmp_path).keys_folder)
+    keyring.create(Settings(folder=tmp_path).keys_folder)
     monkeypatch.setenv("KOINON_FOLDER", str(tmp_path))
     # It binds this process's logs to the streams of one command.
     monkeypatch.setattr("koinon.processes.configure", lambda _: None)
@@ -137,7 +137,7 @@ def test_a_database_that_is_not_migrated(
 
 def test_the_web_does_not_start_again_and_again(tmp_path: Path) -> None:
     """As a process of its own too it ends with the one line: no web process begins that could only fail."""
-    keys.create(Settings(folder=tmp_path).keys_folder)
+    keyring.create(Settings(folder=tmp_path).keys_folder)
     done = subprocess.run(
         [sys.executable, "-m", "koinon", "serve"],
         cwd=ROOT,

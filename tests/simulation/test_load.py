@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from koinon import keyring
 from koinon.audit.notes import open_note, parse_checkpoint, public_key
-from koinon.identity import keys
 from koinon.settings import Settings
 from tests.web.demo.running import ROOT, installation
 
@@ -81,7 +81,7 @@ def test_every_address_that_is_printed_answers(up: tuple[dict[str, str], list[st
     status, media_type, note = fetched(f"{web}/log/checkpoint")
     assert (status, media_type) == (200, "text/plain")
     settings = Settings(folder=Path(environment["KOINON_FOLDER"]))
-    key = public_key(settings.log_origin, keys.load(settings.keys_folder).log)
+    key = public_key(settings.log_origin, keyring.load(settings.keys_folder).log)
     assert parse_checkpoint(open_note(note.decode(), [key]).text).origin == settings.log_origin
 
 

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koinon.web.card_numbers import (
+from koinon.http.card_numbers import (
     LENGTHS,
     MASKED,
     PREFIXES,

@@ -27,16 +27,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
-from koinon.app import create_app, runtime_of
+from koinon import keyring
+from koinon.app import create_app, runtime_for
+from koinon.callers.guards import csrf_token
 from koinon.database import transaction
-from koinon.identity import keys
-from koinon.identity.access_tokens import TOKEN_SECONDS
+from koinon.identity.access_tokens import TOKEN_SECONDS, AccessTokens
 from koinon.identity.client_assertions import ASSERTION_TYPE
 from koinon.identity.model import Client, public_jwk
 from koinon.identity.operations import grant_role, make_staff, register_client
 from koinon.identity.revocations import Revocations
-from koinon.identity.sessions import COOKIE, csrf_token, open_session, session_hash
+from koinon.identity.sessions import COOKIE, open_session, session_hash
 from koinon.ids import public
+from koinon.members.pending import PendingSources
+from koinon.redemptions.proofs import AttestedHeadroom
+from koinon.runtime import Runtime
 from koinon.settings import Settings
 
 ASSERTION_LIFE = timedelta(minutes=1)
@@ -153,7 +157,7 @@ class Callers:
 
     def browser(self, token: str, name: str) -> Api:
         """Return the API as a signed-in browser's own pages use it."""
-        csrf = csrf_token(keys.load(self.settings.keys_folder).secret, session_hash(token).hex())
+        csrf = csrf_token(keyring.load(self.settings.keys_folder).secret, session_hash(token).hex())
         headers = {"Cookie": f"{COOKIE}={token}", "X-CSRF-Token": csrf, "Sec-Fetch-Site": "same-origin"}
         return Api(self.client, headers, name)
 
@@ -180,7 +184,7 @@ def assertion(client_id: str, private_key: Ed25519PrivateKey, audience: str, **c
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Litestar, dict[str, Any]]:
     """Give one application for the whole session, with its settings and its first state: building it takes long."""
     settings = Settings(folder=tmp_path_factory.mktemp("installation"), log_level="warning")
-    keys.create(settings.keys_folder)
+    keyring.create(settings.keys_folder)
     made = create_app(settings, connect=False)
     return settings, made, dict(made.state)
 
@@ -203,8 +207,7 @@ async def app(
     """
     base, made, state = built
     if msgspec.structs.replace(settings, folder=base.folder) == base:
-        _as_new(made, state)
-        made.state["runtime"] = runtime_of(settings)
+        _as_new(made, state, settings)
     else:
         made = create_app(settings, connect=False)
     started, stopping = asyncio.Event(), asyncio.Event()
@@ -225,12 +228,20 @@ async def app(
     await living
 
 
-def _as_new(app: Litestar, state: dict[str, Any]) -> None:
+def _as_new(app: Litestar, state: dict[str, Any], settings: Settings) -> None:
     app.state.clear()
     for name, value in state.items():
         app.state[name] = copy(value) if isinstance(value, list | dict) else value
-    app.state["tokens"]._known.clear()
-    app.state["tokens"].revocations = Revocations(TOKEN_SECONDS)
+    built: Runtime = state["runtime"]
+    own = runtime_for(settings)
+    own.share(AttestedHeadroom())
+    own.share(PendingSources(*built[PendingSources]))
+    for thing in built._shared.values():
+        if type(thing) not in own._shared:
+            own.share(thing)
+    own[AccessTokens]._known.clear()
+    own[AccessTokens].revocations = Revocations(TOKEN_SECONDS)
+    app.state["runtime"] = own
 
 
 @pytest.fixture

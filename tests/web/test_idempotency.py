@@ -13,8 +13,8 @@ import pytest
 from litestar import Litestar
 
 from koinon.app import create_app
+from koinon.http.openapi import Keyed
 from koinon.settings import Settings
-from koinon.web.openapi import Keyed
 from tests.web.conftest import Api, Callers
 from tests.web.nights import work_the_night
 from tests.web.offers.bodies import offer_body, published

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from koinon.identity.model import encode_base64url
+from koinon.base64url import encode_base64url
 from tests.web.conftest import Api, Callers
 from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
 from tests.web.town import Town, found_town

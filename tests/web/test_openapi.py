@@ -33,10 +33,10 @@ from koinon import ids
 from koinon.app import create_app
 from koinon.audit.leaves import statement_bytes
 from koinon.audit.model import Statement
+from koinon.http.card_numbers import found_in_json, holds_card_number
 from koinon.identity.webhook_signatures import sign
 from koinon.settings import Settings
-from koinon.web.card_numbers import found_in_json, holds_card_number
-from koinon.web.pages.headers import POLICY
+from koinon.web.headers import POLICY
 from settlement.examples import NIGHT
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import published

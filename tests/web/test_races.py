@@ -8,9 +8,9 @@ import httpx
 import pytest
 from litestar import Litestar, Response, Router, post
 
+from koinon.callers.model import Caller
 from koinon.database import ATTEMPTS, RACES, Connection
-from koinon.identity.model import Caller
-from koinon.web.requests import Write, once
+from koinon.http.requests import Write, once
 from tests.web.conftest import problem_of
 from tests.web.scheme import unchanged
 

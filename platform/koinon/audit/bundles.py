@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from koinon.audit.leaves import base64url, canonical, contract_bytes
-from koinon.audit.model import ContractTerms, Opening
+from koinon.audit.model import Opening
 from koinon.audit.notes import NoteKey
+from koinon.parties.model import ContractTerms
 
 BUNDLE_VERSION = "2"
 """Version 2 proves that the log extends the one of the partner's bundle before it, when there is one."""

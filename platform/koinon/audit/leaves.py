@@ -16,7 +16,6 @@ import msgspec
 
 from koinon.audit.model import (
     ContractReference,
-    ContractTerms,
     EffectContent,
     JournalFacts,
     JournalLeaf,
@@ -27,6 +26,7 @@ from koinon.audit.model import (
 )
 from koinon.audit.tiles import tree_of
 from koinon.audit.tree import leaf_hash
+from koinon.parties.model import ContractTerms
 
 JOURNAL_LEAF_VERSION = "2"
 WINDOW_LEAF_VERSION = "1"

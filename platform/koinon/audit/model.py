@@ -116,20 +116,6 @@ class SealContent(Struct, frozen=True, kw_only=True):
     window: str
 
 
-class ContractTerms(Struct, frozen=True, kw_only=True):
-    """A contract version as a statement refers to it: prices in minor units per point, `effective_from` in UTC."""
-
-    partner: str
-    version: str
-    price: str
-    fee: str
-    issue_share: str
-    honour: str
-    currency: str
-    effective_from: str
-    type: str = "contract"
-
-
 class ContractReference(Struct, frozen=True, kw_only=True):
     """A contract version named in a statement by the hash of its canonical bytes, in hexadecimal."""
 

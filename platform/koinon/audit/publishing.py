@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Struct
 
 from koinon.audit.bundles import Bundle, BundleEntry, Committed, Extended, bundle_lines
-from koinon.audit.model import ContractTerms, Opening
+from koinon.audit.model import Opening
 from koinon.audit.notes import Checkpoint, open_note, parse_checkpoint
 from koinon.audit.sequencer import LogBroken
 from koinon.audit.signing import log_key
 from koinon.audit.stored import statements, stored_tree
 from koinon.audit.tree import HASH_BYTES, verify_consistency
 from koinon.database import Connection
+from koinon.parties.model import ContractTerms
 from koinon.problems import Conflict
 from koinon.runtime import Runtime
 

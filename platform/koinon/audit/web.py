@@ -10,8 +10,9 @@ from koinon.audit.stored import statements
 from koinon.audit.tiles import TILE_WIDTH, pack_entries, parse_tile_path
 from koinon.audit.tree import HASH_BYTES
 from koinon.database import pool
+from koinon.http.openapi import refusals
 from koinon.problems import InvalidInput, NotFound
-from koinon.web.openapi import refusals
+from koinon.runtime import runtime_of
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-cache"}
@@ -55,7 +56,7 @@ def vkey(request: Request[Any, Any, Any]) -> Response[str]:
 
     `koinon verify --key` pins it. Keep it once, and compare it with what the operator gave you by another way.
     """
-    return Response(log_key(request.app.state.runtime).text, media_type="text/plain", headers=FOR_A_DAY)
+    return Response(log_key(runtime_of(request)).text, media_type="text/plain", headers=FOR_A_DAY)
 
 
 @get(

@@ -8,8 +8,9 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from koinon.callers.model import Caller
 from koinon.clock import machine_now
-from koinon.identity.model import Caller, Client, public_jwk, thumbprint
+from koinon.identity.model import Client, public_jwk, thumbprint
 from koinon.identity.revocations import Revocations
 from koinon.ids import new_record_id, private, public
 from koinon.problems import NotAuthenticated

@@ -7,9 +7,9 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from koinon.callers.model import Caller
 from koinon.clock import machine_now
 from koinon.identity.access_tokens import AccessTokens, TokenInvalid
-from koinon.identity.model import Caller
 from koinon.identity.sessions import COOKIE, session_caller
 
 COOKIE_MARK = COOKIE.encode() + b"="

@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
+from koinon.callers.model import Role
 from koinon.clock import rfc3339
 from koinon.database import CLOCK, Connection, add, on
 from koinon.identity import tables
-from koinon.identity.model import KIND_SCOPES, Client, ClientKind, KeyUnusable, Role, checked_jwk
+from koinon.identity.model import KIND_SCOPES, Client, ClientKind, KeyUnusable, checked_jwk
 from koinon.identity.sessions import end_staff_sessions
 from koinon.identity.tables import Staff, StaffGrant
 from koinon.ids import new_id

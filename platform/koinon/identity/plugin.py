@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 from litestar.config.app import AppConfig
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins.base import ReceiveRoutePlugin
@@ -11,7 +10,6 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from koinon.context import Context, Job
 from koinon.identity.access_tokens import AccessTokens
-from koinon.identity.commands import keys
 from koinon.identity.described import SCHEMES, security_of
 from koinon.identity.jobs import forget_what_ran_out
 from koinon.identity.middleware import Authentication
@@ -19,6 +17,7 @@ from koinon.identity.sign_in_web import router as sign_in_router
 from koinon.identity.source_web import router as source_router
 from koinon.identity.sources import Sources
 from koinon.identity.web import router as token_router
+from koinon.runtime import runtime_in
 
 
 class Identity(Context, ReceiveRoutePlugin):
@@ -26,12 +25,11 @@ class Identity(Context, ReceiveRoutePlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Find the caller of every request; add tokens and sign-in."""
-        runtime = app_config.state["runtime"]
-        tokens = AccessTokens(runtime.keys.token, runtime.settings.base_url)
-        app_config.state["tokens"] = tokens
+        runtime = runtime_in(app_config)
+        tokens = runtime.share(AccessTokens(runtime.keys.token, runtime.settings.base_url))
         # Outermost: whoever is refused for want of a caller costs no look at the body.
         app_config.middleware.insert(0, Authentication(tokens))
-        app_config.state["sources"] = Sources(runtime.keys.secret)
+        runtime.share(Sources(runtime.keys.secret))
         app_config.route_handlers.extend([token_router, sign_in_router, source_router])
         if app_config.openapi_config is not None:
             app_config.openapi_config.components = [SCHEMES]
@@ -47,10 +45,6 @@ class Identity(Context, ReceiveRoutePlugin):
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""
         return [Path(__file__).with_name("functions.sql")]
-
-    def commands(self) -> Sequence[click.Command]:
-        """Return the commands that make and revoke keys."""
-        return [keys]
 
     def jobs(self) -> Sequence[Job]:
         """Return the forgetting of what ran out."""

@@ -1,13 +1,13 @@
 """Sessions: browsers that signed in, known by a cookie."""
 
 import hashlib
-import hmac
 import secrets
 from datetime import datetime, timedelta
 
+from koinon.callers.model import MEMBER_SCOPES, Caller, scopes_of
 from koinon.clock import machine_now
 from koinon.database import Connection, beside, pool
-from koinon.identity.model import MEMBER_SCOPES, Caller, SessionKind, encode_base64url, scopes_of
+from koinon.identity.model import SessionKind
 from koinon.ids import public
 
 COOKIE = "koinon_session"
@@ -102,8 +102,3 @@ async def end_staff_sessions(connection: Connection, staff_id: int, partner_id: 
 def session_hash(token: str) -> bytes:
     """Return what the database knows of a cookie's value; 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def csrf_token(secret: bytes, session_id: str) -> str:
-    """Return the token that a page of this session sends back with every write."""
-    return encode_base64url(hmac.digest(secret, b"csrf\n" + session_id.encode(), "sha256"))

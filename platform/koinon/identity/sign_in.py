@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from koinon.callers.guards import csrf_token
 from koinon.clock import machine_now
+from koinon.contacts import ContactInvalid, email_address
 from koinon.database import Connection, beside, on, transaction
 from koinon.delivery.operations import queue_mail
 from koinon.identity.model import SessionKind
-from koinon.identity.sessions import csrf_token, open_session, session_hash
+from koinon.identity.sessions import open_session, session_hash
 from koinon.ids import private, public
-from koinon.parties.contacts import ContactInvalid, email_address
 from koinon.parties.tables import Programme
 from koinon.problems import Conflict, NotAuthenticated, Problem, invalid_field
 

@@ -7,17 +7,19 @@ from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 
+from koinon.callers.guards import CrossSite, CsrfTokenInvalid, page_token, require, require_same_origin
+from koinon.callers.model import Caller
 from koinon.database import pool, transaction
-from koinon.identity.guards import CrossSite, CsrfTokenInvalid, page_token, require, require_same_origin
-from koinon.identity.model import Caller, SessionKind
+from koinon.http.bodies import MediaTypeUnsupported
+from koinon.http.errors import BodyTooLarge
+from koinon.http.openapi import reads, refusals
+from koinon.identity.model import SessionKind
 from koinon.identity.sessions import COOKIE, MEMBER_LIFE, STAFF_LIFE, end_session
 from koinon.identity.sign_in import PROGRAMME, CodeInvalid, CodesTooMany, PartnerNeeded, address_of, ask_code, sign_in
-from koinon.ids import private
-from koinon.problems import InvalidInput, NotFound, invalid_field
+from koinon.problems import InvalidInput, NotFound
+from koinon.references import id_in_field
+from koinon.runtime import runtime_of
 from koinon.settings import Settings
-from koinon.web.bodies import MediaTypeUnsupported
-from koinon.web.errors import BodyTooLarge
-from koinon.web.openapi import reads, refusals
 
 # Anyone may call these: nobody is to make us read more than a form.
 BODY_BYTES_MAXIMUM = 16 * 1024
@@ -105,7 +107,7 @@ async def ask_sign_in_code(request: Request[Any, Any, Any], data: JSONBody[CodeR
     require_same_origin(request)
     async with pool().acquire() as connection:
         address = await address_of(connection, email=data.email, programme=data.programme, kind=data.role)
-    await ask_code(request.app.state.runtime.keys.secret, address)
+    await ask_code(runtime_of(request).keys.secret, address)
     return CodeSent("If somebody is known by this address, the code is on its way.")
 
 
@@ -122,7 +124,7 @@ async def open_signed_in_session(
 ) -> Response[SessionAnswer]:
     """Use a code and set the session's cookie; a code takes five tries at most."""
     require_same_origin(request)
-    runtime = request.app.state.runtime
+    runtime = runtime_of(request)
     async with pool().acquire() as connection:
         address = await address_of(connection, email=data.email, programme=data.programme, kind=data.role)
     signed_in = await sign_in(runtime.keys.secret, address, data.code, partner_id=_partner(data.partner))
@@ -165,14 +167,11 @@ async def sign_out(request: Request[Caller, Any, Any]) -> Response[None]:
         raise SessionMissing
     async with transaction() as connection:
         await end_session(connection, request.user.session_id)
-    return Response(None, cookies=[ended_cookie(request.app.state.runtime.settings)])
+    return Response(None, cookies=[ended_cookie(runtime_of(request).settings)])
 
 
 def _partner(text: str | None) -> int | None:
-    try:
-        return None if text is None else private("par", text)
-    except ValueError as error:
-        raise invalid_field("/partner", str(error)) from None
+    return None if text is None else id_in_field("par", text, "/partner")
 
 
 router = Router(

@@ -6,10 +6,13 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import Connection, pool
 from koinon.fields import Line, ProgrammeId, SourceId
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
+from koinon.http.cursors import Page, PageCursor, PageLimit
+from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.requests import Write, once, write_of
 from koinon.identity.sources import (
     ListedSource,
     SourceKeyTaken,
@@ -19,12 +22,11 @@ from koinon.identity.sources import (
     sources,
 )
 from koinon.identity.webhook_signatures import decode_public_key, decode_secret, encode_secret
-from koinon.ids import private, public
+from koinon.ids import public
 from koinon.parties.operations import UnknownProgramme, programme_row
 from koinon.problems import invalid_field
-from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
-from koinon.web.requests import Write, once, write_of
+from koinon.references import id_in_field, id_in_path
+from koinon.runtime import runtime_of
 
 PAGE = 50
 
@@ -68,8 +70,8 @@ async def create_source(request: Request[Caller, Any, Any], data: JSONBody[NewSo
 
     A retry with the same key is answered with the same secret; nothing else ever shows it again.
     """
-    known: Sources = request.app.state.sources
-    programme_id = _private("pro", data.programme, "/programme")
+    known = runtime_of(request)[Sources]
+    programme_id = id_in_field("pro", data.programme, "/programme")
     public_key = _decoded(decode_public_key, data.public_key, "/public_key")
     given = _decoded(decode_secret, data.secret, "/secret")
     write = await write_of(request, data)
@@ -98,8 +100,8 @@ async def list_sources(
     cursor: FromQuery[PageCursor] = None,
 ) -> Page[ListedSource]:
     """List processors, of one programme or of all: how they sign, and never with what."""
-    programme_id = None if programme is None else _private("pro", programme, "/programme")
-    after = 0 if cursor is None else _private("src", cursor, "/cursor")
+    programme_id = None if programme is None else id_in_field("pro", programme, "/programme")
+    after = 0 if cursor is None else id_in_field("src", cursor, "/cursor")
     async with pool().acquire() as connection:
         return await sources(connection, programme_id, after, limit)
 
@@ -116,11 +118,8 @@ async def change_secret(
     request: Request[Caller, Any, Any], source: FromPath[str], data: JSONBody[NewSecret]
 ) -> Response[bytes]:
     """Give a processor a new secret; the one before counts beside it as long as `keep_previous` says."""
-    known: Sources = request.app.state.sources
-    try:
-        source_id = private("src", source)
-    except ValueError:
-        raise UnknownSource from None
+    known = runtime_of(request)[Sources]
+    source_id = id_in_path("src", source, UnknownSource)
     given = _decoded(decode_secret, data.secret, "/secret")
     write = await write_of(request, data)
     drawn = known.secret_for(_purpose(write)) if given is None else None
@@ -144,13 +143,6 @@ def _with_secret(answer: Response[bytes], drawn: bytes | None) -> Response[bytes
         answer.content = msgspec.json.encode(msgspec.structs.replace(stored, secret=encode_secret(drawn)))
     answer.headers["Cache-Control"] = "no-store"
     return answer
-
-
-def _private(prefix: str, text: str, pointer: str) -> int:
-    try:
-        return private(prefix, text)
-    except ValueError as error:
-        raise invalid_field(pointer, str(error)) from None
 
 
 def _decoded(decode: Any, text: str | None, pointer: str) -> bytes | None:

@@ -11,16 +11,16 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from koinon.callers.model import SOURCE_SCOPES, Caller
 from koinon.clock import machine_now
 from koinon.database import Connection, add_unless, beside, on, pool
 from koinon.fields import ProgrammeId, SourceId
+from koinon.http.cursors import Page, page_of
 from koinon.identity import tables
-from koinon.identity.keys import derived
-from koinon.identity.model import SOURCE_SCOPES, Caller
 from koinon.identity.webhook_signatures import VerifyingKeys, encode_public_key, verify
 from koinon.ids import new_id, public
+from koinon.keyring import derived
 from koinon.problems import Conflict, NotFound
-from koinon.web.cursors import Page, page_of
 
 SECONDS_KNOWN = 2.0
 KNOWN_MAXIMUM = 1_000

@@ -9,6 +9,9 @@ from litestar.params import URLEncodedBody
 
 from koinon.clock import machine_now
 from koinon.database import transaction
+from koinon.http.bodies import FORM, MediaTypeUnsupported
+from koinon.http.errors import BodyTooLarge, render
+from koinon.http.openapi import gives, refusals
 from koinon.identity.access_tokens import TOKEN_SECONDS, AccessTokens
 from koinon.identity.client_assertions import (
     ASSERTION_TYPE,
@@ -21,9 +24,7 @@ from koinon.identity.client_assertions import (
     granted,
 )
 from koinon.ids import public
-from koinon.web.bodies import FORM, MediaTypeUnsupported
-from koinon.web.errors import BodyTooLarge, render
-from koinon.web.openapi import gives, refusals
+from koinon.runtime import runtime_of
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path, not a secret
 JwtText = Annotated[
@@ -105,14 +106,14 @@ async def issue_access_token(
         raise UnsupportedGrantType("grant_type must be client_credentials")
     if data.client_assertion_type != ASSERTION_TYPE or not data.client_assertion:
         raise TokenRequestInvalid(f"client_assertion is needed, and client_assertion_type must be {ASSERTION_TYPE}")
-    base = request.app.state.runtime.settings.base_url
+    base = runtime_of(request).settings.base_url
     now = machine_now()
     async with transaction() as connection:
         client = await authenticate(connection, data.client_assertion, frozenset({base, base + TOKEN_PATH}), now)
         if data.client_id not in {None, public("cli", client.client_id)}:
             raise InvalidClient("client_id is another one than the assertion's")
     scopes = granted(client, data.scope)
-    tokens: AccessTokens = request.app.state.tokens
+    tokens = runtime_of(request)[AccessTokens]
     answer = TokenAnswer(
         access_token=tokens.issue(client, scopes, now), expires_in=TOKEN_SECONDS, scope=" ".join(sorted(scopes))
     )
@@ -130,7 +131,7 @@ async def issue_access_token(
 )
 def key_set(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """Return the public key of access tokens as a JWK set (RFC 7517); its id is its thumbprint (RFC 7638)."""
-    tokens: AccessTokens = request.app.state.tokens
+    tokens = runtime_of(request)[AccessTokens]
     return Response(tokens.jwks(), headers={"Cache-Control": f"public, max-age={KEYS_FRESH_SECONDS}"})
 
 

@@ -6,7 +6,8 @@ import structlog
 
 from koinon.clock import business_date, business_now
 from koinon.database import pool
-from koinon.ledger.model import Expire, Release, content_hash
+from koinon.idempotency.model import content_hash
+from koinon.ledger.model import Expire, Release
 from koinon.ledger.operations import close_flipped_windows, flip_window, post_now, statements
 from koinon.runtime import Runtime
 

@@ -4,7 +4,6 @@ One command touches one account. `caller` and `key` are the scope of idempotency
 the request's content. Points are whole, positive numbers; days and instants are business time, given by the caller.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal
@@ -110,15 +109,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
     status: Status
     answer: dict[str, Any]
-
-
-def content_hash(*parts: bytes | str) -> str:
-    """Return the SHA-256 (hex) of a request's content; parts are length-prefixed, so that no two lists collide."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
 
 
 _encoder = msgspec.json.Encoder()

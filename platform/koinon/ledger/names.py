@@ -9,7 +9,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from koinon import ids
-from koinon.identity.keys import derived
+from koinon.keyring import derived
 
 NAME_BYTES = 16
 

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
+from uuid import UUID
 
+import asyncpg
 import msgspec
 
+from koinon.context import OpenedProgramme
 from koinon.database import DB, Connection, beside, pool, raced, transaction
 from koinon.database.gather import Gatherer
 from koinon.ledger.model import AnyCommand, Outcome, encode
@@ -167,11 +170,29 @@ class Ledger:
             raise ServiceUnavailable(message) from None
 
 
+async def open_books(connection: Connection, programme: OpenedProgramme) -> None:
+    """Make a programme's unit and its first window in the transaction that opens it."""
+    await connection.execute(statements["add_unit"], programme.unit_id, programme.programme_id, programme.unit)
+    await connection.execute(statements["first_window"], programme.programme_id, programme.today, programme.now)
+
+
 async def open_account(
     connection: Connection, *, account_id: int, programme_id: int, unit_id: int, now: datetime
 ) -> None:
     """Make an account with an empty wallet in the caller's transaction."""
     await connection.execute(statements["open_account"], account_id, programme_id, unit_id, now)
+
+
+async def pooled(connection: Connection, account_id: int, unit_id: int) -> list[asyncpg.Record]:
+    """Return an account's unspent points of a unit, by issuer and by expiry."""
+    rows: list[asyncpg.Record] = await connection.fetch(statements["pooled"], account_id, unit_id)
+    return rows
+
+
+async def history(connection: Connection, account_id: int, after: UUID | None, limit: int) -> list[asyncpg.Record]:
+    """Return an account's journals after one, the newest first, at most `limit`."""
+    rows: list[asyncpg.Record] = await connection.fetch(statements["history"], account_id, after, limit)
+    return rows
 
 
 async def flip_window(programme_id: int, business_date: date, now: datetime) -> int | None:

@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litestar.config.app import AppConfig
-
-from koinon.context import Context, Job
+from koinon.context import Context, Job, OpenedProgramme
+from koinon.database import Connection
 from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
-from koinon.ledger.web import router
+from koinon.ledger.operations import open_books
 
 
 class LedgerContext(Context):
     """The ledger, plugged into the application."""
 
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add redemptions, and the list of proofs that contexts add to."""
-        app_config.state.setdefault("card_proof", None)
-        app_config.route_handlers.append(router)
-        return app_config
+    async def programme_opened(self, connection: Connection, programme: OpenedProgramme) -> None:
+        """Make the programme's unit and its first window."""
+        await open_books(connection, programme)
 
     def functions(self) -> Sequence[Path]:
         """Return the posting functions."""

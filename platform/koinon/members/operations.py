@@ -9,15 +9,16 @@ import asyncpg
 import msgspec
 
 from koinon import ids
+from koinon.contacts import ContactInvalid, email_address, phone_number
 from koinon.database import Connection, add, add_unless, beside, on
 from koinon.fields import Body, BrandName, Digest, Label, Line, Locale, MemberId, PartnerCode, named
+from koinon.http.cursors import Page, page_of
 from koinon.ledger.operations import open_account
 from koinon.members import tables
 from koinon.members.tables import ConsentWithdrawal, Contact, Member
-from koinon.parties.contacts import ContactInvalid, email_address, phone_number
 from koinon.parties.operations import Standing, programme_now, standing
 from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
-from koinon.web.cursors import Page, page_of
+from koinon.references import record_in_path
 
 statements = beside(__file__)
 
@@ -143,10 +144,7 @@ async def enrol(connection: Connection, partner_id: int, asked: NewMember) -> En
 
 async def withdraw(connection: Connection, *, programme_id: int, member_id: int, receipt: str) -> Withdrawal:
     """End a member's consent in the caller's transaction, as of now; raises UnknownConsent, ConsentWithdrawn."""
-    try:
-        owner_id, receipt_id = ids.private_record("con", receipt)
-    except ValueError:
-        raise UnknownConsent from None
+    owner_id, receipt_id = record_in_path("con", receipt, UnknownConsent)
     given = (tables.Consent.member_id == member_id) & (tables.Consent.receipt_id == receipt_id)
     if owner_id != member_id or not await on(connection, tables.Consent.exists().where(given)):
         raise UnknownConsent

@@ -11,15 +11,16 @@ from litestar.params import FromQuery
 
 from koinon.clock import machine_now
 from koinon.database import pool
+from koinon.http.cursors import PageCursor
 from koinon.members import pay_codes, reading
 from koinon.members.model import BrandBalance, Wallet
-from koinon.members.pending import pending_sources
+from koinon.members.pending import PendingSources
 from koinon.members.web import of_member, record_of_cursor
-from koinon.web.cursors import PageCursor
-from koinon.web.pages.charts import ring
-from koinon.web.pages.formats import SHADES
-from koinon.web.pages.rendering import page
-from koinon.web.pages.shells import PageRequest, Panel, signed_in
+from koinon.runtime import runtime_in, runtime_of
+from koinon.web.charts import ring
+from koinon.web.formats import SHADES
+from koinon.web.rendering import page
+from koinon.web.shells import PageRequest, Panel, Shells, signed_in
 
 TEMPLATES = Path(__file__).with_name("templates")
 EVENTS_AT_HOME = 5
@@ -58,7 +59,7 @@ async def history(request: PageRequest, cursor: FromQuery[PageCursor] = None) ->
 async def pay_code(request: PageRequest) -> Response[str]:
     """Show a new pay code, as a picture for the till's reader and as text; asking again shows another one."""
     _, member_id, _ = of_member(request.user)
-    secret = request.app.state.runtime.keys.secret
+    secret = runtime_of(request).keys.secret
     issued = pay_codes.issue(member_id, secret, machine_now(), os.urandom(pay_codes.NONCE_BYTES))
     picture = segno.make(issued.code, error="m", micro=False).svg_data_uri(
         border=QR_BORDER_MODULES, dark="#000", light="#fff", scale=8
@@ -76,7 +77,7 @@ async def pay_code(request: PageRequest) -> Response[str]:
 
 async def _wallet(request: PageRequest) -> Wallet:
     programme_id, member_id, account_id = of_member(request.user)
-    sources = pending_sources(request.app.state)
+    sources = runtime_of(request)[PendingSources]
     async with pool().acquire() as connection:
         return await reading.read_wallet(
             connection, sources, programme_id=programme_id, account_id=account_id, member_id=member_id
@@ -99,5 +100,5 @@ router = Router("/", route_handlers=[history, pay_code])
 
 def add_pages(app_config: AppConfig) -> None:
     """Add the member's pages and panels to the application."""
-    app_config.state["shells"].add("members", TEMPLATES, PANELS)
+    runtime_in(app_config)[Shells].add("members", TEMPLATES, PANELS)
     app_config.route_handlers.append(router)

@@ -1,15 +1,10 @@
 """Where contexts tell of points that are on their way: the core asks all of them and knows none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
-
-from litestar.config.app import AppConfig
-from litestar.datastructures import State
 
 from koinon.database import Connection
 from koinon.members.model import Pending
-
-SOURCES = "pending_sources"
 
 
 class PendingSource(Protocol):
@@ -19,12 +14,16 @@ class PendingSource(Protocol):
         """Return the points on their way; a brand may come several times."""
 
 
-def add_pending_source(app_config: AppConfig, source: PendingSource) -> None:
-    """Let a context tell of pending points; called where it plugs itself into the application."""
-    app_config.state.setdefault(SOURCES, []).append(source)
+class PendingSources:
+    """The sources that contexts added to the application."""
 
+    def __init__(self, *sources: PendingSource) -> None:
+        self._sources = list(sources)
 
-def pending_sources(state: State) -> Sequence[PendingSource]:
-    """Return the sources that contexts added to the application."""
-    sources: Sequence[PendingSource] = state.get(SOURCES, [])
-    return sources
+    def add(self, source: PendingSource) -> None:
+        """Let a context tell of pending points; called where it plugs itself into the application."""
+        self._sources.append(source)
+
+    def __iter__(self) -> Iterator[PendingSource]:
+        """Iterate over the sources in the order in which they came."""
+        return iter(self._sources)

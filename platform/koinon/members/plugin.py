@@ -7,7 +7,9 @@ from litestar.config.app import AppConfig
 
 from koinon.context import Context
 from koinon.members.pages import add_pages
+from koinon.members.pending import PendingSources
 from koinon.members.web import router
+from koinon.runtime import runtime_in
 
 
 class Members(Context):
@@ -15,6 +17,7 @@ class Members(Context):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes and the pages."""
+        runtime_in(app_config).share(PendingSources())
         app_config.route_handlers.append(router)
         add_pages(app_config)
         return app_config

@@ -1,6 +1,6 @@
 """What members see of their account: the wallet and its history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Annotated
@@ -13,12 +13,12 @@ from koinon import ids
 from koinon.clock import business_date, business_now
 from koinon.database import Connection
 from koinon.fields import BrandName, JournalId, PartnerCode, PlaceName
-from koinon.ledger.operations import statements as ledger_statements
+from koinon.http.cursors import Page, page_of
+from koinon.ledger.operations import history, pooled
 from koinon.members.model import Holding, Pending, Wallet, wallet_of
 from koinon.members.pending import PendingSource
 from koinon.parties.operations import programme_facts
 from koinon.parties.programmes import UNIT
-from koinon.web.cursors import Page, page_of
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_wallet(
     connection: Connection,
-    sources: Sequence[PendingSource],
+    sources: Iterable[PendingSource],
     *,
     programme_id: int,
     account_id: int,
@@ -50,7 +50,7 @@ async def read_wallet(
 ) -> Wallet:
     """Return a member's wallet, as of the programme's time."""
     programme = await programme_facts(connection, programme_id)
-    rows = await connection.fetch(ledger_statements["pooled"], account_id, programme["unit_id"])
+    rows = await pooled(connection, account_id, programme["unit_id"])
     pending: list[Pending] = []
     for source in sources:
         pending += await source(connection, account_id=account_id, member_id=member_id)
@@ -66,7 +66,7 @@ async def read_wallet(
 
 async def read_history(connection: Connection, account_id: int, after: UUID | None, limit: int) -> Page[Event]:
     """Return a page of an account's history, the newest first; the cursor is the last journal's id."""
-    rows = await connection.fetch(ledger_statements["history"], account_id, after, limit + 1)
+    rows = await history(connection, account_id, after, limit + 1)
 
     def journal(row: asyncpg.Record) -> str:
         return ids.public_record("jnl", account_id, row["journal_id"])

@@ -9,11 +9,14 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from koinon import ids
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.clock import machine_now
 from koinon.database import Connection, pool
 from koinon.fields import MemberId
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
+from koinon.http.cursors import Page, PageCursor, PageLimit
+from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.requests import once, write_of
 from koinon.members import operations, pay_codes, reading
 from koinon.members.model import Wallet
 from koinon.members.operations import (
@@ -28,12 +31,11 @@ from koinon.members.operations import (
     Withdrawal,
 )
 from koinon.members.pay_codes import PayCode
-from koinon.members.pending import pending_sources
+from koinon.members.pending import PendingSources
 from koinon.members.reading import Event
 from koinon.problems import invalid_field
-from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
-from koinon.web.requests import once, write_of
+from koinon.references import id_in_path
+from koinon.runtime import runtime_of
 
 PAGE = 50
 
@@ -93,10 +95,7 @@ async def read_member(
     """
     caller = request.user
     assert caller.programme_id is not None, "members are read by partners"  # noqa: S101  # the guard saw to it
-    try:
-        member_id = ids.private("mem", member)
-    except ValueError:
-        raise UnknownMember from None
+    member_id = id_in_path("mem", member, UnknownMember)
     async with pool().acquire() as connection:
         await operations.check_member(connection, caller.programme_id, member_id)
         after = record_of_cursor("con", cursor, member_id)
@@ -117,7 +116,7 @@ async def read_wallet(request: Asking) -> Wallet:
     async with pool().acquire() as connection:
         return await reading.read_wallet(
             connection,
-            pending_sources(request.app.state),
+            runtime_of(request)[PendingSources],
             programme_id=programme_id,
             account_id=account_id,
             member_id=member_id,
@@ -152,7 +151,7 @@ async def read_history(
 async def issue_pay_code(request: Asking) -> Response[bytes]:
     """Get a code that shows a till, once and within a minute, that one is there."""
     _, member_id, _ = of_member(request.user)
-    secret = request.app.state.runtime.keys.secret
+    secret = runtime_of(request).keys.secret
 
     async def issue(_: Connection) -> PayCode:
         return pay_codes.issue(member_id, secret, machine_now(), os.urandom(pay_codes.NONCE_BYTES))

@@ -10,7 +10,6 @@ from itertools import chain
 
 from msgspec import Struct
 
-from koinon.audit.model import ContractTerms
 from koinon.clock import rfc3339
 from koinon.money import MoneyError, exponent, parse_decimal, parse_rate, parse_ratio, ratio_text
 
@@ -76,6 +75,20 @@ class Contract(Struct, frozen=True, kw_only=True):
     currency: str
     terms: Terms
     effective_from: datetime
+
+
+class ContractTerms(Struct, frozen=True, kw_only=True):
+    """A contract version as a statement refers to it: prices in minor units per point, `effective_from` in UTC."""
+
+    partner: str
+    version: str
+    price: str
+    fee: str
+    issue_share: str
+    honour: str
+    currency: str
+    effective_from: str
+    type: str = "contract"
 
 
 class CoverageGap(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,15 @@
 """Programmes: making one with its unit, its operator and its first window, and moving a sandbox's test clock."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from fractions import Fraction
 from typing import Annotated
 
 import msgspec
 
 from koinon import ids
 from koinon.clock import business_date, business_now, known_zone, machine_now
+from koinon.context import Context, OpenedProgramme
 from koinon.database import Connection, add, add_unless, on
 from koinon.fields import (
     Code,
@@ -20,14 +23,13 @@ from koinon.fields import (
     TimeZone,
     within_calendar,
 )
-from koinon.ledger.operations import statements as ledger_statements
+from koinon.http.cursors import Page, page_of
 from koinon.money import EXPONENTS, MoneyError, parse_rate
 from koinon.parties import tables
 from koinon.parties.model import MAXIMUM_PARTS, MAXIMUM_RATE
-from koinon.parties.operations import Mode, programme_row, statements
+from koinon.parties.operations import Mode, programme_row
 from koinon.parties.rates import decimal_rate
 from koinon.problems import Conflict, InvalidInput, field_error, invalid_field
-from koinon.web.cursors import Page, page_of
 
 UNIT = "points"
 OPERATOR = "operator"
@@ -112,8 +114,20 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
 
 
-async def create_programme(connection: Connection, asked: NewProgramme) -> Programme:
-    """Make a programme with its unit, its operator's partner and its first window, in the caller's transaction.
+class Openings:
+    """What contexts make for every programme, in the transaction that opens it."""
+
+    def __init__(self, contexts: Iterable[Context]) -> None:
+        self._contexts = tuple(contexts)
+
+    async def __call__(self, connection: Connection, programme: OpenedProgramme) -> None:
+        """Let every context make its part, in the order of the contexts."""
+        for context in self._contexts:
+            await context.programme_opened(connection, programme)
+
+
+async def create_programme(connection: Connection, asked: NewProgramme, openings: Openings) -> Programme:
+    """Make a programme, its operator's partner and what contexts keep for it, in the caller's transaction.
 
     Raises InvalidInput, UnknownCurrency, UnknownTimeZone, ProgrammeIsLive, ProgrammeCodeTaken.
     """
@@ -123,15 +137,7 @@ async def create_programme(connection: Connection, asked: NewProgramme) -> Progr
         if asked.mode == "live":
             raise ProgrammeIsLive
         _check_clock("/clock_at", asked.clock_at)
-    try:
-        face_value = parse_rate(asked.face_value_per_point, asked.settlement_currency)
-    except MoneyError as error:
-        raise invalid_field("/face_value_per_point", str(error)) from None
-    if not 0 < face_value <= MAXIMUM_RATE or face_value.denominator > MAXIMUM_PARTS:
-        raise invalid_field(
-            "/face_value_per_point",
-            f"above zero, at most {MAXIMUM_RATE} minor units, at most six decimals of a minor unit",
-        )
+    face_value = _face_value(asked)
     programme_id, unit_id, operator_id = ids.new_id(), ids.new_id(), ids.new_id()
     opened = tables.Programme(
         programme_id=programme_id,
@@ -150,7 +156,6 @@ async def create_programme(connection: Connection, asked: NewProgramme) -> Progr
     row = await add_unless(connection, opened, tables.Programme.code)
     if row is None:
         raise ProgrammeCodeTaken(programme_code=asked.code)
-    await connection.execute(statements["add_unit"], unit_id, programme_id, UNIT)
     own = tables.Partner(
         partner_id=operator_id,
         programme_id=programme_id,
@@ -161,9 +166,30 @@ async def create_programme(connection: Connection, asked: NewProgramme) -> Progr
     )
     await add(connection, own)
     now = business_now(asked.clock_at)
-    today = business_date(now, asked.time_zone)
-    await connection.execute(ledger_statements["first_window"], programme_id, today, now)
+    opened_now = OpenedProgramme(
+        programme_id=programme_id,
+        code=asked.code,
+        mode=asked.mode,
+        unit_id=unit_id,
+        unit=UNIT,
+        today=business_date(now, asked.time_zone),
+        now=now,
+    )
+    await openings(connection, opened_now)
     return _programme(row)
+
+
+def _face_value(asked: NewProgramme) -> Fraction:
+    try:
+        face_value = parse_rate(asked.face_value_per_point, asked.settlement_currency)
+    except MoneyError as error:
+        raise invalid_field("/face_value_per_point", str(error)) from None
+    if not 0 < face_value <= MAXIMUM_RATE or face_value.denominator > MAXIMUM_PARTS:
+        raise invalid_field(
+            "/face_value_per_point",
+            f"above zero, at most {MAXIMUM_RATE} minor units, at most six decimals of a minor unit",
+        )
+    return face_value
 
 
 async def move_clock(connection: Connection, programme_id: int, move: ClockMove) -> Programme:

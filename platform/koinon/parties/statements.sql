@@ -17,6 +17,3 @@ ORDER BY asked.place;
 -- programme_facts: what wallets and activations ask of a programme
 SELECT unit_id, clock_at, time_zone, settlement_currency, face_value_num, face_value_den
 FROM parties.programme WHERE programme_id = $1;
-
--- add_unit: what a programme counts
-INSERT INTO ledger.unit (unit_id, programme_id, code) VALUES ($1, $2, $3);

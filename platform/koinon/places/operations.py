@@ -20,13 +20,14 @@ from koinon.fields import (
     TimeZone,
     within_calendar,
 )
+from koinon.http.cursors import Page, page_of
 from koinon.parties.operations import partner_row, programme_row
 from koinon.parties.programmes import check_time_zone
 from koinon.places import model, tables
 from koinon.places.model import registered_keys, unpadded
 from koinon.places.tables import NetworkIdentity
 from koinon.problems import Conflict, NotFound, invalid_field
-from koinon.web.cursors import Page, page_of
+from koinon.references import id_in_field
 
 IDENTITIES_MAXIMUM = 500
 
@@ -118,10 +119,7 @@ async def create_place(connection: Connection, asked: NewPlace) -> Place:
 
     Raises InvalidInput, UnknownTimeZone, UnknownPartner, IdentityTaken.
     """
-    try:
-        partner_id = ids.private("par", asked.partner)
-    except ValueError as error:
-        raise invalid_field("/partner", str(error)) from None
+    partner_id = id_in_field("par", asked.partner, "/partner")
     check_time_zone("/time_zone", asked.time_zone)
     named = _named(asked.identities, "/identities/{}")
     partner = await partner_row(connection, partner_id)

@@ -5,10 +5,12 @@ from typing import Any
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from koinon import ids
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import pool
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
+from koinon.http.cursors import Page, PageCursor, PageLimit
+from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.requests import once, write_of
 from koinon.parties.operations import UnknownPartner
 from koinon.parties.programmes import UnknownTimeZone
 from koinon.places import operations
@@ -22,10 +24,7 @@ from koinon.places.operations import (
     UnknownIdentity,
     UnknownPlace,
 )
-from koinon.problems import NotFound, invalid_field
-from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
-from koinon.web.requests import once, write_of
+from koinon.references import id_in_field, id_in_path
 
 PAGE = 50
 
@@ -58,8 +57,8 @@ async def list_places(
     cursor: FromQuery[PageCursor] = None,
 ) -> Page[Place]:
     """List places with their identities, of one partner or of all."""
-    partner_id = None if partner is None else _asked("par", partner, "/partner")
-    after = 0 if cursor is None else _asked("pla", cursor, "/cursor")
+    partner_id = None if partner is None else id_in_field("par", partner, "/partner")
+    after = 0 if cursor is None else id_in_field("pla", cursor, "/cursor")
     async with pool().acquire() as connection:
         return await operations.places(connection, partner_id, after, limit)
 
@@ -74,7 +73,7 @@ async def list_places(
 async def read_place(place: FromPath[str]) -> Place:
     """Read a place with its identities."""
     async with pool().acquire() as connection:
-        return await operations.place(connection, _named(place))
+        return await operations.place(connection, id_in_path("pla", place, UnknownPlace))
 
 
 @post(
@@ -87,7 +86,7 @@ async def read_place(place: FromPath[str]) -> Place:
 )
 async def add_identity(request: Asking, place: FromPath[str], data: JSONBody[NewIdentity]) -> Response[bytes]:
     """Add a network's name of a place for a span of time; a name that is another place's then is refused."""
-    place_id = _named(place)
+    place_id = id_in_path("pla", place, UnknownPlace)
     return await once(
         await write_of(request, data), 201, lambda connection: operations.add_identity(connection, place_id, data)
     )
@@ -105,26 +104,12 @@ async def end_identity(
     request: Asking, place: FromPath[str], identity: FromPath[str], data: JSONBody[NewEnd]
 ) -> Response[bytes]:
     """Tell until when a network's name is this place's, once; from that moment on it may be another place's."""
-    place_id, identity_id = _named(place), _named(identity, "nid", UnknownIdentity)
+    place_id, identity_id = id_in_path("pla", place, UnknownPlace), id_in_path("nid", identity, UnknownIdentity)
     return await once(
         await write_of(request, data),
         201,
         lambda connection: operations.end_identity(connection, place_id, identity_id, data),
     )
-
-
-def _named(text: str, prefix: str = "pla", problem: type[NotFound] = UnknownPlace) -> int:
-    try:
-        return ids.private(prefix, text)
-    except ValueError:
-        raise problem from None
-
-
-def _asked(prefix: str, text: str, pointer: str) -> int:
-    try:
-        return ids.private(prefix, text)
-    except ValueError as error:
-        raise invalid_field(pointer, str(error)) from None
 
 
 router = Router(

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from koinon import keyring
 from koinon.audit.notes import open_note, parse_checkpoint
 from koinon.audit.sequencer import LogBroken, sequence
 from koinon.audit.signing import checkpoint_path, log_key, sign_checkpoint
@@ -16,7 +17,6 @@ from koinon.audit.stored import statements as audit_statements
 from koinon.audit.stored import stored_tree
 from koinon.audit.tree import leaf_hash, verify_inclusion
 from koinon.database import transaction
-from koinon.identity import keys
 from koinon.ids import new_id, new_record_id
 from koinon.ledger.jobs import close_window
 from koinon.ledger.model import Capture, Earn, Hold
@@ -88,8 +88,8 @@ class Book:
 def runtime(tmp_path: Path) -> Runtime:
     """Give a runtime with keys of its own."""
     settings = Settings(folder=tmp_path)
-    keys.create(settings.keys_folder)
-    return Runtime(settings=settings, keys=keys.load(settings.keys_folder), ledger=Ledger())
+    keyring.create(settings.keys_folder)
+    return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ PURCHASE = """
 INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at) VALUES ($1, $2, $3, $4, $5)
 """
 
-RUNTIME = Runtime(settings=Settings(), keys=None, ledger=Ledger())  # type: ignore[arg-type]  # the jobs use none of it
+RUNTIME = Runtime(Settings(), None, [Ledger()])  # type: ignore[arg-type]  # the jobs use none of it
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):

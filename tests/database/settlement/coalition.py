@@ -20,10 +20,10 @@ from koinon.ledger.jobs import close_window
 from koinon.ledger.model import AnyCommand, Capture, Earn, Expire, Hold, Outcome, ReverseBurn, ReverseEarn
 from koinon.ledger.names import journal_name
 from koinon.ledger.operations import open_account, post_now
-from koinon.parties.contracts import NewContract, add_contract
-from koinon.parties.partners import NewPartner, create_partner
-from koinon.parties.programmes import NewProgramme, create_programme
+from koinon.parties.programmes import NewProgramme, Openings, create_programme
 from koinon.runtime import Runtime
+from partners.contracts import NewContract, add_contract
+from partners.joining import NewPartner, create_partner
 from settlement.jobs import settle
 
 OPENING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -56,6 +56,7 @@ class Coalition:
                     code=code, name="League", mode="sandbox", time_zone="UTC", settlement_currency=currency,
                     face_value_per_point="0.01", clock_at=OPENING,
                 ),
+                self.runtime[Openings],
             )  # fmt: skip
             self.programme_id = ids.private("pro", made.programme)
             self.code, self.currency = code, currency

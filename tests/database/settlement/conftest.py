@@ -5,8 +5,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from koinon.identity import keys
+from koinon import keyring
+from koinon.app import contexts
 from koinon.ledger.operations import Ledger
+from koinon.parties.programmes import Openings
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from tests.database.settlement.coalition import S1, Coalition
@@ -16,8 +18,8 @@ from tests.database.settlement.coalition import S1, Coalition
 def runtime(tmp_path: Path) -> Runtime:
     """Give a runtime with keys of its own."""
     settings = Settings(folder=tmp_path)
-    keys.create(settings.keys_folder)
-    return Runtime(settings=settings, keys=keys.load(settings.keys_folder), ledger=Ledger())
+    keyring.create(settings.keys_folder)
+    return Runtime(settings, keyring.load(settings.keys_folder), [Ledger(), Openings(contexts())])
 
 
 @pytest.fixture

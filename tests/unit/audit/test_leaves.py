@@ -26,17 +26,9 @@ from koinon.audit.leaves import (
     statement_bytes,
     unbase64url,
 )
-from koinon.audit.model import (
-    ContractTerms,
-    Effect,
-    JournalFacts,
-    PartyEffect,
-    SealContent,
-    Statement,
-    StatementLine,
-    StatementPoints,
-)
+from koinon.audit.model import Effect, JournalFacts, PartyEffect, SealContent, Statement, StatementLine, StatementPoints
 from koinon.audit.tree import EMPTY_ROOT, leaf_hash, verify_inclusion
+from koinon.parties.model import ContractTerms
 
 FACTS = JournalFacts(journal="red_01", at="2026-03-02T10:15:37Z", programme="sun", window=12)
 TERMS = ContractTerms(

@@ -5,21 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koinon.identity.model import (
-    KIND_SCOPES,
-    MEMBER_SCOPES,
-    OPERATOR_SCOPES,
-    PARTNER_SCOPES,
-    ROLE_SCOPES,
-    SOURCE_SCOPES,
-    KeyUnusable,
-    checked_jwk,
-    decode_base64url,
-    encode_base64url,
-    public_jwk,
-    scopes_of,
-    thumbprint,
-)
+from koinon.base64url import decode_base64url, encode_base64url
+from koinon.callers.model import MEMBER_SCOPES, OPERATOR_SCOPES, PARTNER_SCOPES, ROLE_SCOPES, SOURCE_SCOPES, scopes_of
+from koinon.identity.model import KIND_SCOPES, KeyUnusable, checked_jwk, public_jwk, thumbprint
 from koinon.identity.sign_in_web import session_cookie
 from koinon.settings import Settings
 

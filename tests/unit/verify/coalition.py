@@ -25,19 +25,11 @@ from koinon.audit.leaves import (
     run_leaf,
     seal_leaf,
 )
-from koinon.audit.model import (
-    ContractTerms,
-    Effect,
-    JournalFacts,
-    PartyEffect,
-    SealContent,
-    Statement,
-    StatementLine,
-    StatementPoints,
-)
+from koinon.audit.model import Effect, JournalFacts, PartyEffect, SealContent, Statement, StatementLine, StatementPoints
 from koinon.audit.notes import Checkpoint, public_key, sign, write_note
 from koinon.audit.tiles import TiledTree, tree_of
 from koinon.audit.tree import leaf_hash
+from koinon.parties.model import ContractTerms
 
 LOG = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 WITNESS = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))

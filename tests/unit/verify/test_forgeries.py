@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from koinon.audit import leaves
-from koinon.audit.model import ContractTerms, Effect, JournalFacts, PartyEffect
+from koinon.audit.model import Effect, JournalFacts, PartyEffect
+from koinon.parties.model import ContractTerms
 from koinon_verify import verify_bundle
 from tests.unit.verify.coalition import CONTRACTS, KEY, WINDOWS, Coalition, Mover, altered, ended
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from litestar import Litestar, Request, Router, get, post
 
+from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import transaction
-from koinon.identity.guards import require
-from koinon.identity.model import Caller
+from koinon.http.bodies import FORM
 from koinon.ids import new_id
-from koinon.web.bodies import FORM
 
 
 class Brand(msgspec.Struct, frozen=True):

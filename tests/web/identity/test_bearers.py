@@ -12,8 +12,9 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
+from koinon import keyring
 from koinon.database import transaction
-from koinon.identity import access_tokens, keys, revocations
+from koinon.identity import access_tokens, revocations
 from koinon.identity.access_tokens import AccessTokens
 from koinon.identity.operations import UnknownClient, end_grant, grant_role, revoke_client
 from koinon.ids import private
@@ -76,7 +77,7 @@ async def test_a_missing_scope_is_named(callers: Callers, brand: Brand, probe: s
 
 def wrong_tokens(settings: Settings, claims: dict[str, Any]) -> dict[str, str]:
     """Return tokens that look right and are not."""
-    key = keys.load(settings.keys_folder).token
+    key = keyring.load(settings.keys_folder).token
     headers = {"typ": "at+jwt"}
     right = jwt.encode(claims, key, algorithm="EdDSA", headers=headers)
     return {
@@ -130,7 +131,7 @@ async def test_a_revoked_client_s_token_ends_within_a_second(
     operator: Api, app: Litestar, probe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process's revocation is known to this one at the latest a second later."""
-    tokens: AccessTokens = app.state["tokens"]
+    tokens = app.state["runtime"][AccessTokens]
     seconds = 1000.0
     monkeypatch.setattr(tokens.revocations, "_now", lambda: seconds)
     assert (await operator.get(probe)).status_code == 200
@@ -154,14 +155,14 @@ async def test_who_is_no_operator_any_more_has_no_client(
     async with transaction() as connection:
         grant_id = await grant_role(connection, staff_id=private("stf", operator.name), role="operator")
         await end_grant(connection, grant_id)
-    monkeypatch.setattr(app.state["tokens"].revocations, "_asked_at", float("-inf"))
+    monkeypatch.setattr(app.state["runtime"][AccessTokens].revocations, "_asked_at", float("-inf"))
 
     assert problem_of(await operator.get(probe)) == (401, "token-invalid")
 
 
 async def test_others_keep_their_tokens(callers: Callers, app: Litestar, probe: str, monkeypatch: Any) -> None:
     """Revoking one client of a person leaves the person's other client alone."""
-    tokens: AccessTokens = app.state["tokens"]
+    tokens = app.state["runtime"][AccessTokens]
     lost, kept = await callers.operator(), await callers.operator()
     async with transaction() as connection:
         await revoke_client(connection, client_of(lost))
@@ -185,7 +186,7 @@ async def test_a_known_token_costs_no_query_and_no_signature(
     operator: Api, app: Litestar, probe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred calls within a second verify one signature and ask the database once."""
-    tokens: AccessTokens = app.state["tokens"]
+    tokens = app.state["runtime"][AccessTokens]
     counts = {"asked": 0, "verified": 0}
     ask, verified = tokens.revocations._ask, tokens._verified
     monkeypatch.setattr(tokens.revocations, "_now", lambda: 1000.0)
@@ -211,7 +212,7 @@ async def test_nobody_gets_in_while_revocations_cannot_be_read(
     operator: Api, app: Litestar, probe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the database does not answer, no token counts; when it does again, they do again."""
-    tokens: AccessTokens = app.state["tokens"]
+    tokens = app.state["runtime"][AccessTokens]
     ask = tokens.revocations._ask
 
     async def failing() -> None:
@@ -230,7 +231,7 @@ async def test_the_memory_of_tokens_is_bounded(
 ) -> None:
     """At most so many tokens are remembered, the last used ones; a forgotten one is verified anew."""
     monkeypatch.setattr(access_tokens, "CACHE_MAXIMUM", 2)
-    tokens: AccessTokens = app.state["tokens"]
+    tokens = app.state["runtime"][AccessTokens]
     several = [await callers.operator(f"ops{number}@koinon.example") for number in range(4)]
 
     for api in (*several, *several):

@@ -4,8 +4,8 @@ import httpx
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from koinon.callers.model import MEMBER_SCOPES, OPERATOR_SCOPES, PARTNER_SCOPES, ROLE_SCOPES
 from koinon.identity.described import scopes_asked
-from koinon.identity.model import MEMBER_SCOPES, OPERATOR_SCOPES, PARTNER_SCOPES, ROLE_SCOPES
 
 
 async def test_the_description_names_schemes_and_scopes(client: httpx.AsyncClient) -> None:

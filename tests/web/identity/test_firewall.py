@@ -8,7 +8,7 @@ import httpx
 import pytest
 from litestar import Litestar, Request, Router, post
 
-from koinon.web.card_numbers import CHECKED_BY_HANDLER, found_in_json
+from koinon.http.card_numbers import CHECKED_BY_HANDLER, found_in_json
 from tests.web.conftest import Callers, problem_of
 
 CARD = "4111 1111 1111 1111"

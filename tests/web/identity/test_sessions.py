@@ -8,9 +8,9 @@ import httpx
 import pytest
 import time_machine
 
+from koinon.callers.model import MEMBER_SCOPES, ROLE_SCOPES
 from koinon.clock import machine_now
 from koinon.database import transaction
-from koinon.identity.model import MEMBER_SCOPES, ROLE_SCOPES
 from koinon.identity.operations import end_grant, grant_role
 from koinon.identity.sessions import end_member_sessions
 from koinon.ids import private, public

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
+from koinon.callers.model import SOURCE_SCOPES
 from koinon.clock import machine_now
-from koinon.identity.model import SOURCE_SCOPES
 from koinon.identity.sources import SECONDS_KNOWN, SecretsUnreadable, Source, Sources, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, encode_secret, sign, sign_with_key
 from koinon.ids import new_id, private, public
@@ -40,7 +40,7 @@ async def register(operator: Api, brand: Brand, **changes: Any) -> dict[str, Any
 
 async def loaded(app: Litestar, source: str) -> Source:
     """Return a source as the database has it now."""
-    sources: Sources = app.state["sources"]
+    sources: Sources = app.state["runtime"][Sources]
     sources.forget(private("src", source))
     return await sources.load(private("src", source))
 
@@ -205,7 +205,7 @@ async def test_unknown_sources(operator: Api, app: Litestar) -> None:
     for source in ("src_0000000000001", "src_1", "nothing"):
         assert problem_of(await operator.post(f"/v1/sources/{source}/secrets", {})) == (404, "unknown-source")
     with pytest.raises(UnknownSource):
-        await app.state["sources"].load(new_id())
+        await app.state["runtime"][Sources].load(new_id())
 
 
 async def test_sources_come_a_page_at_a_time(operator: Api, brand: Brand) -> None:
@@ -269,7 +269,7 @@ async def test_a_source_is_remembered_for_two_seconds(
     """A source is read once in two seconds, so that another process's change counts soon."""
     made = await register(operator, brand)
     source_id = private("src", made["source"])
-    sources: Sources = app.state["sources"]
+    sources = app.state["runtime"][Sources]
     seconds = 1000.0
     monkeypatch.setattr(sources, "_now", lambda: seconds)
     first = await sources.load(source_id)

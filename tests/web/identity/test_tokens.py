@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from koinon.base64url import encode_base64url
 from koinon.database import transaction
 from koinon.identity.client_assertions import ASSERTION_TYPE
-from koinon.identity.model import Client, encode_base64url
+from koinon.identity.model import Client
 from koinon.identity.operations import grant_role, make_staff, register_client, revoke_client
 from koinon.ids import new_id, public
 from koinon.settings import Settings

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 from litestar import Litestar
-from litestar.config.app import AppConfig
 
 from koinon import ids
 from koinon.database import Connection, pool
@@ -15,7 +14,7 @@ from koinon.ledger import model
 from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import post_now
 from koinon.members.model import Holding, Pending, Wallet, wallet_of
-from koinon.members.pending import add_pending_source
+from koinon.members.pending import PendingSources
 from tests.web.conftest import Callers, problem_of
 from tests.web.scheme import Scheme, open_scheme
 
@@ -41,7 +40,7 @@ async def test_points_are_pooled(callers: Callers, app: Litestar, database: asyn
         )
         return [Pending(partner="cafe", brand="Café", points=9), Pending(partner="fuel", brand="Fuel", points=1)]
 
-    app.state["pending_sources"] = [coming]
+    app.state["runtime"][PendingSources].add(coming)
     answer = await browser.get("/v1/me/wallet")
 
     assert answer.status_code == 200
@@ -126,11 +125,10 @@ def test_sources_add_up() -> None:
     async def none(connection: Connection, *, account_id: int, member_id: int) -> Sequence[Pending]:
         return []
 
-    config = AppConfig()
-    add_pending_source(config, none)
-    add_pending_source(config, none)
+    sources = PendingSources(none)
+    sources.add(none)
 
-    assert config.state["pending_sources"] == [none, none]
+    assert list(sources) == [none, none]
 
 
 def test_what_is_held_does_not_expire_next() -> None:

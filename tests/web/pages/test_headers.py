@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from koinon.settings import Settings
-from koinon.web.pages.assets import FILES, asset
+from koinon.web.assets import FILES, asset
 from tests.web.conftest import problem_of
 from tests.web.pages.conftest import Browser
 from tests.web.pages.reading import read
@@ -50,7 +50,7 @@ async def test_an_unexpected_error_is_a_page_that_tells_nothing(
     async def fail(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("koinon.web.pages.sign_in.programmes", fail)
+    monkeypatch.setattr("koinon.web.sign_in.programmes", fail)
     answer = await nobody.get("/sign-in")
 
     assert answer.status_code == 500

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from koinon.identity.model import OPERATOR_SCOPES, PARTNER_SCOPES
-from koinon.web.pages.interface import callers, chapters
+from koinon.callers.model import OPERATOR_SCOPES, PARTNER_SCOPES
+from koinon.web.interface import callers, chapters
 from tests.web.conftest import problem_of
 from tests.web.pages.conftest import Browser
 from tests.web.pages.reading import Element, faults

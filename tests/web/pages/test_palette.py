@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from koinon.web.pages.assets import FILES
+from koinon.web.assets import FILES
 
 STYLE = FILES["koinon.css"].decode()
 TEXT = 4.5

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koinon.web.pages.charts import GAP, HEIGHT, ROUND, SMALLEST, Arc, Column, columns, ring
-from koinon.web.pages.formats import day, grouped, moment, money, points, shade, signed_points
+from koinon.web.charts import GAP, HEIGHT, ROUND, SMALLEST, Arc, Column, columns, ring
+from koinon.web.formats import day, grouped, moment, money, points, shade, signed_points
 
 PARTS = st.lists(st.integers(0, 10**15), max_size=12)
 

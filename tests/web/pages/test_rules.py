@@ -3,7 +3,7 @@
 import httpx
 
 from koinon.database import pool
-from koinon.web.pages.headers import PAGE_HEADERS
+from koinon.web.headers import PAGE_HEADERS
 from tests.web.conftest import Callers
 from tests.web.offers.bodies import published
 from tests.web.pages.conftest import (

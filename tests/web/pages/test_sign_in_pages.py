@@ -10,7 +10,7 @@ import pytest
 from koinon import ids
 from koinon.database import transaction
 from koinon.identity.operations import grant_role, make_staff
-from koinon.web.pages.sign_in import local
+from koinon.web.sign_in import local
 from tests.web.pages.conftest import Browser
 from tests.web.pages.reading import Element, read
 from tests.web.town import Town

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from koinon.contacts import ContactInvalid, email_address, phone_number
 from koinon.money import parse_decimal, parse_ratio
-from koinon.parties.contacts import ContactInvalid, email_address, phone_number
 from koinon.parties.rates import decimal_rate, exact_decimal
 
 

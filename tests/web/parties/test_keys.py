@@ -8,7 +8,7 @@ import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon import ids
-from koinon.identity.model import PARTNER_SCOPES
+from koinon.callers.model import PARTNER_SCOPES
 from tests.web.conftest import Callers, jwk_of, problem_of
 from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 

@@ -8,6 +8,7 @@ import pytest
 from litestar import Litestar
 
 from koinon import ids
+from koinon.identity.access_tokens import AccessTokens
 from tests.web.conftest import Api, Callers, problem_of
 from tests.web.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
 
@@ -163,7 +164,7 @@ async def test_an_operator_s_role_is_taken_back(
 
     assert (ended.status_code, ended.json()["staff"], ended.json()["role"]) == (201, eve.name, "operator")
     assert (await browser.get("/v1/programmes")).status_code == 401
-    monkeypatch.setattr(app.state["tokens"].revocations, "_asked_at", float("-inf"))
+    monkeypatch.setattr(app.state["runtime"][AccessTokens].revocations, "_asked_at", float("-inf"))
     assert problem_of(await eve.get("/v1/programmes")) == (401, "token-invalid")
     assert (await scheme.operator.get("/v1/programmes")).status_code == 200
 

@@ -11,7 +11,7 @@ import time_machine
 from koinon import ids
 from koinon.clock import machine_now
 from koinon.ledger.jobs import release_due_holds
-from koinon.ledger.proofs import AttestedCapReached, AttestedHeadroom
+from koinon.redemptions.proofs import AttestedCapReached, AttestedHeadroom
 from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import Shop, Town
 

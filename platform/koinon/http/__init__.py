@@ -1,0 +1,1 @@
+"""The HTTP edge: bodies, errors, idempotent writes, and the description of the interface."""

@@ -1,0 +1,1 @@
+"""What a person who looks after an installation sees of it."""
