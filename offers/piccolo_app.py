@@ -1,12 +1,5 @@
-"""This context's migrations and tables, as Piccolo sees them."""
+"""This context's migrations, as Piccolo sees them."""
 
-from pathlib import Path
+from koinon.database.migrate import app_beside
 
-from piccolo.conf.apps import AppConfig
-
-APP_CONFIG = AppConfig(
-    app_name="offers",
-    migrations_folder_path=str(Path(__file__).parent / "migrations"),
-    table_classes=[],
-    migration_dependencies=["koinon.piccolo_app"],
-)
+APP_CONFIG = app_beside("offers", __file__, after=["koinon.ledger.piccolo_app", "koinon.identity.piccolo_app"])

@@ -1,14 +1,11 @@
 """This context's migrations and tables, as Piccolo sees them."""
 
-from pathlib import Path
-
-from piccolo.conf.apps import AppConfig
-
+from koinon.database.migrate import app_beside
 from settlement.tables import Alert, Approval, Run
 
-APP_CONFIG = AppConfig(
-    app_name="settlement",
-    migrations_folder_path=str(Path(__file__).parent / "migrations"),
-    table_classes=[Run, Approval, Alert],
-    migration_dependencies=["koinon.piccolo_app"],
+APP_CONFIG = app_beside(
+    "settlement",
+    __file__,
+    tables=[Run, Approval, Alert],
+    after=["koinon.ledger.piccolo_app", "koinon.identity.piccolo_app"],
 )

@@ -25,7 +25,7 @@ STATEMENT_FILES = sorted(
     path
     for folder in SOURCE_FOLDERS[:4]
     for path in (ROOT / folder).rglob("*.sql")
-    if path.name not in {"functions.sql", "grants.sql"} and path.parent.name != "migrations"
+    if path.name != "functions.sql" and path.parent.name != "migrations"
 )
 
 # Hot tables, which a distributed database shards, and the column that every key of theirs starts with. Everything

@@ -18,6 +18,7 @@ from koinon.http.application import Application
 from koinon.http.description import DescriptionConfig, StructTexts
 from koinon.http.errors import EXCEPTION_HANDLERS
 from koinon.http.plugin import Http
+from koinon.idempotency.plugin import Idempotency
 from koinon.identity.plugin import Identity
 from koinon.keyring import load
 from koinon.ledger.operations import Ledger
@@ -58,6 +59,7 @@ def contexts() -> list[Context]:
     """Return every context, in the order in which their database functions are created."""
     return [
         Http(),
+        Idempotency(),
         Monitoring(),
         Pages(),
         Identity(),
@@ -76,8 +78,7 @@ def contexts() -> list[Context]:
 
 def functions() -> list[Path]:
     """Return the SQL files that every migrate creates again, in order."""
-    grants = Path(__file__).parent / "database" / "grants.sql"
-    return [grants, *(path for context in contexts() for path in context.functions())]
+    return [path for context in contexts() for path in context.functions()]
 
 
 def jobs() -> list[Job]:

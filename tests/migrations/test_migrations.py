@@ -13,11 +13,9 @@ from piccolo.table import Table
 from koinon.app import functions
 from koinon.database import RecordedAt
 from koinon.database.migrate import MIGRATION_LOCK, migrate
-from koinon.piccolo_app import APP_CONFIG as CORE
-from offers.piccolo_app import APP_CONFIG as OFFERS
-from settlement.piccolo_app import APP_CONFIG as SETTLEMENT
+from koinon.piccolo_conf import APP_REGISTRY
 
-TABLES: list[type[Table]] = [*CORE.table_classes, *OFFERS.table_classes, *SETTLEMENT.table_classes]
+TABLES: list[type[Table]] = [table for app in APP_REGISTRY.app_configs.values() for table in app.table_classes]
 
 COLUMNS = """
 SELECT column_name, data_type, is_nullable = 'YES' AS nullable FROM information_schema.columns

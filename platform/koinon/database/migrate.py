@@ -8,19 +8,33 @@ import contextlib
 import inspect
 import io
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
+from piccolo.conf.apps import AppConfig
+from piccolo.table import Table
 
 from koinon.database.engine import DB, connected, pool
 
 # One number for all processes of a database; no writer of business data ever takes this lock.
 MIGRATION_LOCK = 7_311_001
 LOCK_TIMEOUT = "5s"
+
+
+def app_beside(
+    name: str, module_file: str, *, tables: Sequence[type[Table]] = (), after: Sequence[str] = ()
+) -> AppConfig:
+    """Return the Piccolo app of a package: its migrations lie beside it, and run after those of the apps in `after`."""
+    return AppConfig(
+        app_name=name,
+        migrations_folder_path=str(Path(module_file).with_name("migrations")),
+        table_classes=list(tables),
+        migration_dependencies=list(after),
+    )
 
 
 def sql_migration(app_name: str, sql_file: str) -> tuple[str, Callable[[], Coroutine[Any, Any, MigrationManager]]]:

@@ -1,5 +1,8 @@
 """What places add to the application."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
@@ -13,3 +16,7 @@ class Places(Context):
         """Add the routes."""
         app_config.route_handlers.append(router)
         return app_config
+
+    def functions(self) -> Sequence[Path]:
+        """Return the grants of the schema."""
+        return [Path(__file__).with_name("functions.sql")]

@@ -1,5 +1,8 @@
 """What redemptions add to the application."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
@@ -18,3 +21,7 @@ class Redemptions(Context):
         runtime.share(CardProofs())
         app_config.route_handlers.append(router)
         return app_config
+
+    def functions(self) -> Sequence[Path]:
+        """Return the grants of the schema."""
+        return [Path(__file__).with_name("functions.sql")]

@@ -12,14 +12,14 @@ FROM parties.partner pa JOIN parties.programme pr USING (programme_id)
 WHERE pa.partner_id = $1;
 
 -- lease_attested: take a slice of a partner's headroom for staff-attested redemptions of a day; no row when none is left
-INSERT INTO parties.attested_lease AS l (partner_id, business_date, leased_points)
+INSERT INTO redemptions.attested_lease AS l (partner_id, business_date, leased_points)
 SELECT $1, $2, $3 WHERE $3::bigint <= $4::bigint
 ON CONFLICT (partner_id, business_date) DO UPDATE SET leased_points = l.leased_points + excluded.leased_points
 WHERE l.leased_points + excluded.leased_points <= $4::bigint
 RETURNING leased_points;
 
 -- return_attested: give headroom of a day back that was leased and not used
-UPDATE parties.attested_lease SET leased_points = leased_points - $3 WHERE partner_id = $1 AND business_date = $2;
+UPDATE redemptions.attested_lease SET leased_points = leased_points - $3 WHERE partner_id = $1 AND business_date = $2;
 
 -- redemption: a redemption with its end, as its partner sees it
 SELECT h.hold_id, h.amount, h.state, h.proof_kind, h.attested_by, h.receipt, h.place_id, h.occurred_at, h.expires_at,

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from koinon import ids
-from koinon.identity.model import Caller
-from koinon.web.requests import Write
+from koinon.callers.model import Caller
+from koinon.http.requests import Write
 from offers.earnings import Asked, NewEarning, Tender, earn_many, read_ids
 from offers.intake import take_in
 from offers.model import PointsPerAmount

@@ -195,7 +195,7 @@ async def test_the_cap_holds_under_twenty_tills(town: Town, database: asyncpg.Po
     statuses = await asyncio.gather(*(attested(kiosk, ada.member, 7) for _ in range(20)))
     assert sorted(statuses) == [201] * 14 + [422] * 6
     assert await database.fetchval("SELECT sum(amount) FROM ledger.hold") == 98
-    assert await database.fetchval("SELECT leased_points FROM parties.attested_lease") <= 100
+    assert await database.fetchval("SELECT leased_points FROM redemptions.attested_lease") <= 100
 
 
 async def test_a_refused_redemption_gives_its_headroom_back(town: Town) -> None:
@@ -213,11 +213,11 @@ async def test_a_refused_redemption_takes_no_headroom_from_others(town: Town, da
     day, partner_id, elsewhere = date(2026, 3, 2), ids.private("par", kiosk.partner), AttestedHeadroom()
     for points, leased in ((80, 5), (3, 5), (100, 5)):
         assert await attested(kiosk, ada.member, points) == 422
-        assert await database.fetchval("SELECT leased_points FROM parties.attested_lease") == leased
+        assert await database.fetchval("SELECT leased_points FROM redemptions.attested_lease") == leased
     with pytest.raises(AttestedCapReached):
         await elsewhere.take(partner_id, day, 96, 100)
     await elsewhere.take(partner_id, day, 95, 100)
-    assert await database.fetchval("SELECT leased_points FROM parties.attested_lease") == 100
+    assert await database.fetchval("SELECT leased_points FROM redemptions.attested_lease") == 100
 
 
 async def test_a_retry_after_the_pay_code_ran_out(town: Town, database: asyncpg.Pool) -> None:

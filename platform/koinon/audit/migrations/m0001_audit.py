@@ -2,4 +2,4 @@
 
 from koinon.database.migrate import sql_migration
 
-ID, forwards = sql_migration("koinon", "m0003_audit.sql")
+ID, forwards = sql_migration("audit", "m0001_audit.sql")

@@ -1,32 +1,6 @@
--- The application's role, and what every context stands on.
--- Ids are bigints made by the application; no sequence means anything (a distributed database has none).
+-- Who takes part, on what terms.
 
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'koinon_app') THEN
-        CREATE ROLE koinon_app NOLOGIN;
-    END IF;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN
-    NULL;  -- another database of this server made it at the same moment
-END
-$$;
-
-CREATE SCHEMA koinon;
 CREATE SCHEMA parties;
-CREATE SCHEMA places;
-
--- One row per write that was asked for: the content's hash and the answer, in the transaction of the write itself.
--- Keyed by caller, not by account: on a distributed database the one permitted second shard.
-CREATE TABLE koinon.request (
-    caller text NOT NULL,
-    key text NOT NULL,
-    content_hash bytea NOT NULL,
-    status smallint NOT NULL,
-    answer jsonb,
-    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (caller, key),
-    CONSTRAINT request_key_length CHECK (length(key) BETWEEN 1 AND 255)
-) WITH (fillfactor = 90);
 
 CREATE TABLE parties.programme (
     programme_id bigint PRIMARY KEY,
@@ -91,35 +65,3 @@ CREATE TABLE parties.contract (
         AND fee_num::numeric * price_den <= price_num::numeric * fee_den
     )
 );
-
--- Leased headroom of staff-attested redemptions: a process takes a slice of the day's cap at a time,
--- so that no redemption waits on another's row; a slice is taken before it is used, so the cap is never overrun.
-CREATE TABLE parties.attested_lease (
-    partner_id bigint NOT NULL REFERENCES parties.partner,
-    business_date date NOT NULL,
-    leased_points bigint NOT NULL,
-    PRIMARY KEY (partner_id, business_date),
-    CONSTRAINT attested_lease_positive CHECK (leased_points >= 0)
-);
-
-CREATE TABLE places.place (
-    place_id bigint PRIMARY KEY,
-    partner_id bigint NOT NULL REFERENCES parties.partner,
-    programme_id bigint NOT NULL REFERENCES parties.programme,
-    name text NOT NULL,
-    time_zone text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX place_partner ON places.place (partner_id);
-
--- What the networks call a place, each for a span of time: a bare merchant id is not a key (its acquirer belongs to it).
-CREATE TABLE places.network_identity (
-    identity_id bigint PRIMARY KEY,
-    programme_id bigint NOT NULL REFERENCES parties.programme,
-    place_id bigint NOT NULL REFERENCES places.place,
-    identity_key text NOT NULL,
-    valid_from timestamptz NOT NULL,
-    valid_until timestamptz,
-    CONSTRAINT network_identity_span CHECK (valid_until > valid_from)
-);
-CREATE INDEX network_identity_lookup ON places.network_identity (programme_id, identity_key);

@@ -64,6 +64,7 @@ CREATE TABLE ledger.journal (
         'earn', 'hold', 'capture', 'release', 'reverse_earn', 'reverse_burn', 'expire', 'transfer', 'adjust'))
 );
 CREATE INDEX journal_reverses ON ledger.journal (account_id, reverses) WHERE reverses IS NOT NULL;
+CREATE INDEX journal_hold ON ledger.journal (account_id, hold_id) WHERE hold_id IS NOT NULL;
 
 CREATE TABLE ledger.lot (
     account_id bigint NOT NULL,
@@ -85,7 +86,6 @@ CREATE TABLE ledger.lot (
 ) WITH (fillfactor = 80);
 CREATE INDEX lot_soonest_expiry ON ledger.lot (account_id, unit_id, expires_on, issued_at, lot_id) WHERE remaining > 0;
 CREATE INDEX lot_purchase ON ledger.lot (account_id, purchase_id) WHERE purchase_id IS NOT NULL;
-CREATE INDEX lot_journal ON ledger.lot (account_id, journal_id);
 
 CREATE TABLE ledger.movement (
     account_id bigint NOT NULL,
@@ -112,16 +112,21 @@ CREATE TABLE ledger.movement (
 );
 CREATE INDEX movement_lot ON ledger.movement (account_id, lot_id);
 
+-- What a till says about a redemption (its receipt, who attested) stands here and not in the journal, which keeps no
+-- person's words. The hold says whose it is, so that its end is journalled for the same member at the same place.
 CREATE TABLE ledger.hold (
     account_id bigint NOT NULL,
     hold_id uuid NOT NULL,
     unit_id bigint NOT NULL,
+    member_id bigint,
     acceptor_id bigint NOT NULL,
     acceptor_version integer NOT NULL,
     amount bigint NOT NULL,
     state text NOT NULL,
     proof_kind text NOT NULL,
     proof_ref text,
+    attested_by text,
+    receipt text,
     place_id bigint,
     occurred_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -181,7 +186,9 @@ CREATE TYPE ledger.command AS (
     proof_ref text,
     hold_expires_at timestamptz,
     shortfall text,
-    reason text
+    reason text,
+    receipt text,
+    attested_by text
 );
 
 -- What became of it: posted, replayed, conflict or refused; the answer holds the figures or the refusal's facts.

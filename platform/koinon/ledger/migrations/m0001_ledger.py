@@ -2,4 +2,4 @@
 
 from koinon.database.migrate import sql_migration
 
-ID, forwards = sql_migration("koinon", "m0002_ledger.sql")
+ID, forwards = sql_migration("ledger", "m0001_ledger.sql")

@@ -1,1 +1,0 @@
-"""Migrations of the core: Piccolo's records over hand-written SQL."""

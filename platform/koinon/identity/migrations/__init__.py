@@ -1,0 +1,1 @@
+"""Migrations of this package: Piccolo's records over hand-written SQL."""
