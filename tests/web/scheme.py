@@ -13,8 +13,6 @@ from tests.web.conftest import Api, Callers, problem_of
 
 NOW = "2026-03-02T09:00:00Z"
 
-WRITTEN = ("koinon", "parties", "places", "members", "ledger", "identity", "delivery", "audit", "offers", "settlement")
-
 
 def programme_body(**changes: Any) -> dict[str, Any]:
     """Return a right request for a sandbox programme whose clock stands at NOW."""
@@ -95,8 +93,7 @@ async def everything(database: asyncpg.Pool) -> dict[str, tuple[int, str]]:
     """Return (rows, digest of all rows) of every table."""
     tables = await database.fetch(
         "SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind = 'r' AND n.nspname = ANY($1) ORDER BY 1",
-        list(WRITTEN),
+        "WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'public') ORDER BY 1"
     )
     found = {}
     for table in tables:
