@@ -1,33 +1,44 @@
 """The processes of an installation: web, worker, migration, and all of them at once."""
 
+import fcntl
 import os
 import signal
 import socket
-import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import click
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from litestar import Litestar
 
-from koinon.app import functions, jobs, runtime_for
+from koinon.app import create_app, functions, jobs, runtime_for
 from koinon.commands import database_url, require_database, run, settings_or_exit
+from koinon.database.embedded import embedded
 from koinon.database.migrate import MigrationFailed, migrate
 from koinon.keyring import KeysMissing, create
 from koinon.logging import configure
 from koinon.runtime import Runtime
 from koinon.settings import Settings
+from koinon.supervision import (
+    LOOK_SECONDS,
+    PARENT,
+    CannotRun,
+    Child,
+    Supervised,
+    end_with_parent,
+    watch,
+)
 from koinon.worker import work
 
 READY_TIMEOUT_SECONDS = 60
-LOOK_SECONDS = 0.5
 STOP_TIMEOUT_SECONDS = 20
 
 
@@ -41,8 +52,10 @@ def serve() -> None:
         os.environ["KOINON_DATABASE_URL"] = url
         # Web processes that cannot begin would be started again and again, each with a traceback.
         run(require_database(url))
+        end_with_parent()
+        os.environ[PARENT] = str(os.getpid())  # its web processes end with this one
         Granian(
-            "koinon.app:create_app",
+            "koinon.processes:web",
             factory=True,
             interface=Interfaces.ASGI,
             address=settings.host,
@@ -53,6 +66,12 @@ def serve() -> None:
         ).serve()
 
 
+def web() -> Litestar:
+    """Return the application of a web process, which ends with the process that started it; granian calls it."""
+    end_with_parent()
+    return create_app()
+
+
 @click.command("worker")
 def worker_command() -> None:
     """Work: take in card messages, log, mail, close the night. Run as many as you like."""
@@ -61,6 +80,7 @@ def worker_command() -> None:
     runtime = _runtime_or_exit(settings)
     with database_url(settings) as url:
         run(require_database(url))
+        end_with_parent()
         run(work(runtime, jobs(), url))
 
 
@@ -75,55 +95,114 @@ def migrate_command() -> None:
 
 @click.command()
 def up() -> None:
-    """Run all of it: the embedded database, migrations, web and worker."""
+    """Run all of it: the embedded database, migrations, web and worker; what ends is started again."""
     settings = settings_or_exit()
     try:
         with running(settings) as installation:
             address = installation.address
             click.echo(f"web        {address}\nAPI        {address}/schema\nlog        {address}/log/checkpoint")
             click.echo("Ctrl-C stops everything; what was recorded stays in " + str(settings.folder))
-            while True:
-                installation.require_alive()
-                time.sleep(LOOK_SECONDS)
+            installation.failed.wait()
     except KeyboardInterrupt:
         click.echo("stopped")
 
 
-class Installation(NamedTuple):
-    """What runs: the address that people see, and the processes behind it."""
+class Installation:
+    """What runs: the address that people see, and what is looked after behind it."""
 
-    address: str
-    children: dict[str, subprocess.Popen[bytes]]
+    def __init__(self, address: str, supervised: Sequence[Supervised]) -> None:
+        self.address = address
+        self.failed = threading.Event()
+        self.failure: CannotRun | None = None
+        self._supervised = supervised
+        self._stopping = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="supervision", daemon=True)
 
-    def require_alive(self) -> None:
-        """Raise click.ClickException when a process has ended."""
-        for name, child in self.children.items():
-            if child.poll() is not None:
-                raise click.ClickException(f"koinon {name} ended with {child.returncode}; its last lines say why")
+    def begin(self) -> None:
+        """Start everything."""
+        for each in self._supervised:
+            each.begin(time.monotonic())
+
+    def look_after(self) -> None:
+        """Start again, from now on, what ends."""
+        self._watching.start()
+
+    def require_begun(self) -> None:
+        """Raise click.ClickException for what ended before it was ready: to start it again would end the same way."""
+        for each in self._supervised:
+            if (how := each.ended()) is not None:
+                raise click.ClickException(f"{each.name} ended with {how}; its last lines say why")
+
+    def stop(self) -> None:
+        """Look after nothing any more, and stop the processes."""
+        self._stopping.set()
+        if self._watching.is_alive():
+            self._watching.join()
+        children = [each for each in self._supervised if isinstance(each, Child)]
+        for child in children:
+            child.stop()
+        for child in children:
+            child.wait(STOP_TIMEOUT_SECONDS)
+
+    def require_running(self) -> None:
+        """Raise click.ClickException when something ended again and again."""
+        if self.failure is not None:
+            raise click.ClickException(f"{self.failure}; its last lines say why")
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                watch(self._supervised, lambda line: click.echo(line, err=True))
+            except CannotRun as failure:
+                self.failure = failure
+                self.failed.set()
+                return
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Installation]:
     """Run an installation as long as the block runs, and yield it once it is ready.
 
-    Raises click.ClickException when its port is somebody else's, or when a process ends before it is ready.
+    Raises click.ClickException when its port or its folder is somebody else's, or when what it needs does not run.
     """
     _require_free_port(settings)
-    create(settings.keys_folder)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with database_url(settings) as url:
+    with _folder_lock(settings.folder), ExitStack() as stack:
+        create(settings.keys_folder)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        supervised: list[Supervised] = []
+        url = settings.database_url
+        if url is None:
+            server = stack.enter_context(embedded(settings.folder))
+            url = server.url
+            supervised.append(Supervised("the database", server.start, server.ended))
         _migrate_or_exit(settings.migration_url or url)
         environment = os.environ | {"KOINON_DATABASE_URL": url} | _given(settings)
-        children = {
-            name: subprocess.Popen([sys.executable, "-m", "koinon", name], env=environment)  # noqa: S603  # our own command
-            for name in ("serve", "worker")
-        }
-        installation = Installation(settings.base_url, children)
+        supervised += [
+            Child(f"koinon {name}", [sys.executable, "-m", "koinon", name], environment) for name in ("serve", "worker")
+        ]
+        installation = Installation(settings.base_url, supervised)
         try:
+            installation.begin()
             _await_ready(settings, installation)
+            installation.look_after()
             yield installation
+            installation.require_running()
         finally:
-            _stop(list(children.values()))
+            installation.stop()
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    # Two installations in one folder would share keys, log and database, and neither would know of the other.
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"another installation runs in {folder}: end it, or name another folder with KOINON_FOLDER"
+            raise click.ClickException(told) from None
+        yield
 
 
 def _given(settings: Settings) -> dict[str, str]:
@@ -155,7 +234,7 @@ def _await_ready(settings: Settings, installation: Installation) -> None:
     address = f"http://{settings.host}:{settings.port}"
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        installation.require_alive()
+        installation.require_begun()
         try:
             with urllib.request.urlopen(f"{address}/ready", timeout=2) as answer:  # noqa: S310  # our own address
                 if answer.status == 200:
@@ -163,18 +242,6 @@ def _await_ready(settings: Settings, installation: Installation) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise click.ClickException(f"{address}/ready did not answer within {READY_TIMEOUT_SECONDS} seconds")
-
-
-def _stop(children: list[subprocess.Popen[bytes]]) -> None:
-    for child in children:
-        if child.poll() is None:
-            child.terminate()
-    for child in children:
-        try:
-            child.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 def _runtime_or_exit(settings: Settings) -> Runtime:

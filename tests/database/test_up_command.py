@@ -5,11 +5,13 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
-STARTED_SECONDS = 60
+STARTED_SECONDS = 180
 
 
 async def up(**environment: str) -> asyncio.subprocess.Process:
@@ -28,10 +30,22 @@ async def words(process: asyncio.subprocess.Process) -> str:
     return told.decode()
 
 
-def child_of(parent: int, word: bytes) -> int:
-    """Return the process that another one started with a word in its command."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
-    return next(int(each) for each in children if word in Path(f"/proc/{each}/cmdline").read_bytes())
+def children_of(parent: int) -> dict[int, bytes]:
+    """Return the command lines of what a process started; any of its threads may have."""
+    lists = (path.read_text(encoding="utf-8") for path in Path(f"/proc/{parent}/task").glob("*/children"))
+    found = [int(each) for listed in lists for each in listed.split()]
+    return {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in found}
+
+
+async def child_of(parent: int, word: bytes) -> int:
+    """Return the process that another one started with a word in its command, once it has that command."""
+    deadline = time.monotonic() + STARTED_SECONDS
+    while time.monotonic() < deadline:
+        for child, command in children_of(parent).items():
+            if word in command:
+                return child
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no child with {word!r}")
 
 
 def made_in(folder: Path) -> list[Path]:
@@ -52,19 +66,101 @@ async def test_a_port_that_somebody_has(tmp_path: Path) -> None:
     assert made_in(tmp_path) == []
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found by Linux's /proc")
-async def test_a_process_that_dies(tmp_path: Path, database_url: str) -> None:
-    """The rest is stopped, and the command ends saying which one it was."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = await up(KOINON_FOLDER=str(tmp_path), KOINON_PORT=str(port), KOINON_DATABASE_URL=database_url)
+async def line_of(process: asyncio.subprocess.Process, words: bytes) -> bytes:
+    """Return the next line that holds some words."""
     assert process.stdout is not None
-    while not (line := await asyncio.wait_for(process.stdout.readline(), STARTED_SECONDS)).startswith(b"Ctrl-C"):
-        assert line, "it ended before it was up"
-    os.kill(child_of(process.pid, b"worker"), signal.SIGKILL)
-    told = await words(process)
+    while words not in (line := await asyncio.wait_for(process.stdout.readline(), STARTED_SECONDS)):
+        assert line, "it ended before"
+    return line
 
-    assert process.returncode == 1
-    assert "Error: koinon worker ended with -9; its last lines say why" in told
-    with socket.create_server(("127.0.0.1", port)):
-        pass  # nobody listens there any more
+
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+async def until_free(port: int) -> None:
+    """Wait until nobody listens at a port any more."""
+    deadline = time.monotonic() + STARTED_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise AssertionError("somebody listens still")
+
+
+children_are_found = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="children are found by Linux's /proc"
+)
+
+
+@children_are_found
+async def test_a_process_that_dies(tmp_path: Path, database_url: str) -> None:
+    """It is started again, and a line says so; all the rest runs on."""
+    port = free_port()
+    process = await up(KOINON_FOLDER=str(tmp_path), KOINON_PORT=str(port), KOINON_DATABASE_URL=database_url)
+    await line_of(process, b"Ctrl-C")
+    web, worker = await child_of(process.pid, b"serve"), await child_of(process.pid, b"worker")
+    os.kill(worker, signal.SIGKILL)
+    ended = await line_of(process, b"koinon worker ended")
+    again = await line_of(process, b"koinon worker was")
+
+    assert ended == b"koinon worker ended with signal SIGKILL: it is started again in 1 s\n"
+    assert again == b"koinon worker was started again\n"
+    assert await child_of(process.pid, b"serve") == web
+    assert await child_of(process.pid, b"worker") != worker
+    process.send_signal(signal.SIGHUP)
+    assert (await words(process)).endswith("stopped\n")
+    await until_free(port)
+
+
+@children_are_found
+async def test_children_end_with_their_parent(tmp_path: Path, database_url: str) -> None:
+    """A parent that is killed tells nobody; its children see that it has gone, and free the port."""
+    port = free_port()
+    process = await up(KOINON_FOLDER=str(tmp_path), KOINON_PORT=str(port), KOINON_DATABASE_URL=database_url)
+    await line_of(process, b"Ctrl-C")
+    process.kill()
+    await process.wait()
+
+    await until_free(port)
+
+
+@children_are_found
+async def test_a_folder_that_somebody_has(tmp_path: Path, database_url: str) -> None:
+    """Two installations in one folder would share keys and log: the second one ends and says so."""
+    given = {"KOINON_FOLDER": str(tmp_path), "KOINON_DATABASE_URL": database_url}
+    first = await up(KOINON_PORT=str(free_port()), **given)
+    await line_of(first, b"Ctrl-C")
+    second = await up(KOINON_PORT=str(free_port()), **given)
+    told = await words(second)
+
+    assert second.returncode == 1
+    assert (
+        told == f"Error: another installation runs in {tmp_path}: end it, or name another folder with KOINON_FOLDER\n"
+    )
+    first.send_signal(signal.SIGINT)
+    await words(first)
+
+
+@children_are_found
+async def test_an_embedded_database_that_dies(tmp_path: Path) -> None:
+    """Its server is started again under the same installation, which then serves as before."""
+    port = free_port()
+    process = await up(KOINON_FOLDER=str(tmp_path), KOINON_PORT=str(port))
+    await line_of(process, b"Ctrl-C")
+    postmaster = int((tmp_path / "postgresql" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    await line_of(process, b"the database was started again")
+
+    transport = httpx.AsyncHTTPTransport(retries=3)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=transport) as client:
+        assert (await client.get("/ready")).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert (await words(process)).endswith("stopped\n")
+    assert process.returncode == 0

@@ -6,6 +6,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 TUNING = {
     "max_connections": "100",
@@ -15,9 +18,43 @@ TUNING = {
 }
 
 
+class EmbeddedServer:
+    """The running server of a folder."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the server; it stays the same when the server is started again."""
+        uri: str = self._server.get_uri()
+        return uri
+
+    def ended(self) -> str | None:
+        """Tell how the server ended, or None while it runs."""
+        return None if self._server.get_postmaster_info().is_running() else "its process gone"
+
+    def start(self) -> None:
+        """Start the server again, which then recovers what it had committed; raises subprocess.SubprocessError."""
+        self._server.ensure_postgres_running()
+
+    def leave(self) -> None:
+        """Stop the server when no other living process uses it: one that was killed could not say that it left."""
+        users = self._server.global_process_id_list.get_and_remove(os.getpid())
+        if not any(user != os.getpid() and psutil.pid_exists(user) for user in users):
+            self._server.stop()
+
+
 @contextmanager
 def embedded_server(folder: Path) -> Iterator[str]:
-    """Start the PostgreSQL server of a folder and yield its URL; the last process that uses it stops it.
+    """Start the PostgreSQL server of a folder and yield its URL; see `embedded`."""
+    with embedded(folder) as server:
+        yield server.url
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[EmbeddedServer]:
+    """Start the PostgreSQL server of a folder; the last process that uses it stops it.
 
     Durability stays on (fsync, synchronous_commit). Works as root too: the server then runs as a user of its own.
     """
@@ -36,12 +73,11 @@ def embedded_server(folder: Path) -> Iterator[str]:
             server.psql(f"ALTER SYSTEM SET {name} = '{value}';")
         server.stop()
         server.ensure_postgres_running()
+    running = EmbeddedServer(server)
     try:
-        yield server.get_uri()
+        yield running
     finally:
-        pids = server.global_process_id_list.get_and_remove(os.getpid())
-        if [pid for pid in pids if pid != os.getpid()] == []:
-            server.stop()
+        running.leave()
 
 
 def _runtime_folder() -> Path:
