@@ -7,15 +7,17 @@ commutative fold, so a message that comes late, or never, is what it was made fo
 
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import asyncpg
 import msgspec
 import structlog
 
-from koinon.database import RACES
+from koinon.database import RACES, Connection, beside
+
+statements = beside(__file__, "backlog.sql")
 
 PAUSES = (
     timedelta(seconds=10),
@@ -39,6 +41,33 @@ _SOURCES = Path(__file__).parent.parent
 log = structlog.get_logger(__name__)
 
 Key = TypeVar("Key")
+
+
+TRY_AGAIN = "Then post to this programme's /backlog/retries."
+WHAT_TO_DO = {
+    UNREADABLE: "What was stored is damaged or of another version: restore it, or run the version that wrote it.",
+    UNFORESEEN: "This is a fault of the software, named by its place: run a version that mends it.",
+}
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert: `count` items that failed in every try for one reason at one place, and what to do about them.
+
+    `code` says what they are and why they failed; `oldest` has waited since then.
+    """
+
+    code: Annotated[str, msgspec.Meta(examples=["card-message-unreadable"])]
+    where: Annotated[str, msgspec.Meta(examples=["msgspec.DecodeError at offers/intake.py:136"])]
+    count: Annotated[int, msgspec.Meta(examples=[1])]
+    oldest: datetime
+    remedy: Annotated[str, msgspec.Meta(examples=[f"{WHAT_TO_DO[UNREADABLE]} {TRY_AGAIN}"])]
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """How many card messages and purchases that were set aside wait for the worker again."""
+
+    card_messages: Annotated[int, msgspec.Meta(examples=[1])]
+    purchases: Annotated[int, msgspec.Meta(examples=[0])]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -98,3 +127,29 @@ def log_put_off(what: str, row: asyncpg.Record, failure: Failure) -> None:
         log.warning("put off", code=failure.code, where=failure.where, **told)
     else:
         log.error("set aside", code=failure.code, where=failure.where, **told)
+
+
+async def set_aside(connection: Connection, programme_id: int) -> list[SetAside]:
+    """Return the alerts of a programme, the one whose items wait longest first."""
+    return [
+        SetAside(
+            code=f"{row['what']}-{row['failure']}",
+            where=row["failed_where"],
+            count=row["count"],
+            oldest=row["oldest"],
+            remedy=f"{WHAT_TO_DO[row['failure']]} {TRY_AGAIN}",
+        )
+        for row in await connection.fetch(statements["set_aside"], programme_id)
+    ]
+
+
+async def try_again(connection: Connection, programme_id: int) -> Retries:
+    """Let all that was set aside of a programme be tried again, as if it had never failed."""
+    messages = await connection.execute(statements["messages_again"], programme_id)
+    purchases = await connection.execute(statements["purchases_again"], programme_id)
+    return Retries(card_messages=_changed(messages), purchases=_changed(purchases))
+
+
+def _changed(status: str) -> int:
+    """Return how many rows an update changed, by its command tag."""
+    return int(status.rpartition(" ")[2])
