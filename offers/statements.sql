@@ -112,7 +112,7 @@ SET revision = u.revision + 1,
     waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
     next_try_at = NULL, set_aside_at = NULL
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
-WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
 
 -- merge_purchases: let purchases that their payment left be settled again, and note which purchase they turned out to be;
 -- what a till has seen stays a purchase
@@ -124,12 +124,14 @@ SET revision = u.revision + (u.purchase_id = g.purchase_id)::integer,
         SELECT FROM offers.till_sighting s
         WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id AND s.reversed_at IS NULL) THEN g.into_id END
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, purchase_id, into_id)
-WHERE u.account_id = g.account_id AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id
+AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
 
 -- leave_inbox: note that messages were folded, or that nobody had linked the card; the body goes
 UPDATE offers.inbox i SET state = g.state, body = NULL, next_try_at = NULL, failure = NULL, failed_where = NULL
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS g (card_key, source_id, message_id, state)
-WHERE i.card_key = g.card_key AND i.source_id = g.source_id AND i.message_id = g.message_id;
+WHERE i.card_key = ANY ($1::bigint[]) AND i.card_key = g.card_key AND i.source_id = g.source_id
+AND i.message_id = g.message_id;
 
 -- candidates: the places that identity keys of a programme name, each for a span of time
 SELECT i.place_id, i.identity_key, i.valid_from, i.valid_until
@@ -167,15 +169,15 @@ AND NOT EXISTS (SELECT FROM offers.payment_message m
                 AND m.message_id = 'expiry:' || p.payment_id)
 ORDER BY u.occurred_at, p.payment_id LIMIT $3;
 
--- short_purchases: purchases of which points should have been taken back that were spent then and are there again, but
--- those that wait to be settled anyway
-SELECT DISTINCT r.account_id, r.purchase_id
+-- short_purchases: purchases of which points should have been taken back that were spent then and are there again, the
+-- longest untouched first, without those that wait to be settled anyway
+SELECT DISTINCT r.account_id, r.purchase_id, u.waiting_since
 FROM offers.reward r
 JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
     AND u.settled_revision = u.revision
 JOIN ledger.lot l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
 WHERE r.shortfall_points > 0 AND l.remaining > l.held
-ORDER BY r.account_id, r.purchase_id LIMIT $1;
+ORDER BY u.waiting_since, r.account_id, r.purchase_id LIMIT $1;
 
 -- purchase_facts: purchases with what a till said of them and their programme
 SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision, u.merged_into,
@@ -256,4 +258,4 @@ SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), 
     tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
 FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
     AS g (account_id, purchase_id, revision, place_id, occurred_at)
-WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.purchase_id = g.purchase_id;

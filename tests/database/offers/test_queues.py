@@ -19,7 +19,7 @@ from offers.messages import CardMessage
 from offers.plans import Plan, plan_for
 from offers.queues import PAUSES
 from offers.rewarding import reopen_short, settle_purchases
-from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pending
+from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pending, rewards
 
 TORN = '{"message_id": "m1", "card_to'
 INBOX = "SELECT message_id, state, tries, set_aside_at FROM offers.inbox WHERE state = 'new' ORDER BY received_at"
@@ -311,6 +311,30 @@ async def test_a_poisoned_purchase_stops_nobody(database: asyncpg.Pool, monkeypa
     await work(now)
     assert await balance(eve) == 350
     assert tuple(await database.fetchrow(state, eve.account_id)) == (0, None, None)
+
+
+async def test_what_came_back_is_asked_for_once(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points that were spent are there again while their purchase cannot be settled: it is reopened once."""
+    league = await League().found()
+    await league.offer(activation_required=False)
+    (ada,) = await crowd(league, 1)
+    await work()
+    capture = await league.spend(ada, 400)
+    await league.post(league.message("refund", 4000, card_token=ada.token, **network(0)))
+    await work()
+    assert (await balance(ada), await rewards(ada)) == (0, [(400, 0, 300)])
+    await league.unspend(ada, capture)
+
+    def plan(_: Evidence, __: Contracts) -> Plan:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rewarding, "plan_for", plan)
+        assert await reopen_short(RUNTIME)
+        assert await settle_purchases(RUNTIME, NOW)
+        assert not await reopen_short(RUNTIME)
+    await work(NOW + PAUSES[0])
+    assert (await balance(ada), await rewards(ada)) == (100, [(100, 0, 0)])
 
 
 def failing_for(*tokens: str) -> Callable[[CardMessage], frozenset[str]]:
