@@ -1,8 +1,9 @@
 -- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
 SELECT
-    (SELECT count(*) FROM offers.inbox i WHERE i.state = 'new' AND i.programme_id = w.programme_id) AS inbox,
+    (SELECT count(*) FROM offers.inbox i
+     WHERE i.state = 'new' AND i.set_aside_at IS NULL AND i.programme_id = w.programme_id) AS inbox,
     (SELECT count(*) FROM offers.purchase u
-     WHERE u.settled_revision < u.revision AND u.programme_id = w.programme_id) AS unsettled,
+     WHERE u.settled_revision < u.revision AND u.set_aside_at IS NULL AND u.programme_id = w.programme_id) AS unsettled,
     (SELECT count(*) FROM ledger.outbox o
      WHERE o.leaf_index IS NULL AND o.programme_id = w.programme_id) AS unlogged,
     (SELECT count(*) FROM ledger.settlement_window b
@@ -24,3 +25,27 @@ FROM (
         coalesce(sum(w.held), 0)::bigint AS held_points
     FROM ledger.account a JOIN ledger.wallet w USING (account_id) WHERE a.programme_id = $1
 ) b;
+
+-- set_aside: what of a programme failed in all its tries, by what it is, why and where, the oldest first
+SELECT 'card-message' AS what, i.failure, i.failed_where, count(*) AS count, min(i.received_at) AS oldest
+FROM offers.inbox i
+WHERE i.state = 'new' AND i.next_try_at IS NOT NULL AND i.set_aside_at IS NOT NULL AND i.programme_id = $1
+GROUP BY i.failure, i.failed_where
+UNION ALL
+SELECT 'purchase', u.failure, u.failed_where, count(*), min(u.waiting_since)
+FROM offers.purchase u
+WHERE u.settled_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
+AND u.programme_id = $1
+GROUP BY u.failure, u.failed_where
+ORDER BY oldest, what, failed_where;
+
+-- messages_again: let a programme's messages that were set aside be tried again, as if they had never failed
+UPDATE offers.inbox i
+SET tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
+WHERE i.state = 'new' AND i.next_try_at IS NOT NULL AND i.set_aside_at IS NOT NULL AND i.programme_id = $1;
+
+-- purchases_again: let a programme's purchases that were set aside be tried again, as if they had never failed
+UPDATE offers.purchase u
+SET tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
+WHERE u.settled_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
+AND u.programme_id = $1;

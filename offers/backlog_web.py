@@ -1,18 +1,21 @@
-"""What a programme's worker has still to do, and what its purchases have come to, over HTTP."""
+"""What a programme's worker has still to do or has set aside, and what its purchases have come to, over HTTP."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
-from litestar import Router, get
+from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from koinon import ids
 from koinon.callers.guards import require
+from koinon.callers.model import Caller
 from koinon.database import beside, pool
-from koinon.http.openapi import reads
+from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.requests import once, write_of
 from koinon.parties.operations import UnknownProgramme
+from offers.queues import Retries, SetAside, set_aside, try_again
 
 Waiting = Annotated[int, msgspec.Meta(examples=[0])]
 statements = beside(__file__, "backlog.sql")
@@ -24,6 +27,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     `inbox`: card messages not yet folded. `unsettled`: purchases about which more is known than was rewarded.
     `unlogged`: journals without their leaf. `unsealed`: windows that were flipped and are not yet sealed.
     `window` is open; `business_date` is its day, which follows the programme's clock once the worker has seen it.
+    `set_aside` waits for a person: what failed too often, and is not in the counts any more.
     """
 
     inbox: Waiting
@@ -32,6 +36,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     unsealed: Waiting
     window: Annotated[int, msgspec.Meta(examples=[1])]
     business_date: date
+    set_aside: list[SetAside]
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +63,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     responses=reads(UnknownProgramme),
 )
 async def read_backlog(programme: FromPath[str]) -> Backlog:
-    """Read how much of a programme waits for the worker, and which window is open."""
+    """Read how much of a programme waits for the worker, which window is open, and what was set aside and why."""
     row = await _row("backlog", programme)
+    async with pool().acquire() as connection:
+        aside = await set_aside(connection, _programme_id(programme))
     return Backlog(
         inbox=row["inbox"],
         unsettled=row["unsettled"],
@@ -67,7 +74,23 @@ async def read_backlog(programme: FromPath[str]) -> Backlog:
         unsealed=row["unsealed"],
         window=row["window_no"],
         business_date=row["business_date"],
+        set_aside=aside,
     )
+
+
+@post(
+    "/programmes/{programme:str}/backlog/retries",
+    guards=[require("settlement:operate")],
+    operation_id="retryBacklog",
+    summary="Try again what was set aside",
+    operation_class=Keyed,
+    responses=writes(201, Retries, UnknownProgramme),
+)
+async def retry_backlog(request: Request[Caller, Any, Any], programme: FromPath[str]) -> Response[bytes]:
+    """Let the worker try again all that it set aside: once its cause is mended, nothing of it is lost."""
+    await _row("backlog", programme)
+    programme_id = _programme_id(programme)
+    return await once(await write_of(request, None), 201, lambda connection: try_again(connection, programme_id))
 
 
 @get(
@@ -84,15 +107,18 @@ async def read_figures(programme: FromPath[str]) -> Figures:
     return Figures(**dict(row))
 
 
-async def _row(statement: str, programme: str) -> asyncpg.Record:
+def _programme_id(programme: str) -> int:
     try:
-        programme_id = ids.private("pro", programme)
+        return ids.private("pro", programme)
     except ValueError:
         raise UnknownProgramme from None
-    row = await pool().fetchrow(statements[statement], programme_id)
+
+
+async def _row(statement: str, programme: str) -> asyncpg.Record:
+    row = await pool().fetchrow(statements[statement], _programme_id(programme))
     if row is None:
         raise UnknownProgramme
     return row
 
 
-router = Router("/v1", route_handlers=[read_backlog, read_figures], tags=["operations"])
+router = Router("/v1", route_handlers=[read_backlog, retry_backlog, read_figures], tags=["operations"])

@@ -65,11 +65,13 @@ async def free_orphans(_: Runtime) -> bool:
     """
     before = machine_now() - ORPHANED_AFTER
     async with transaction() as connection:
-        due = await connection.fetch(statements["budgets_due"], before - ORPHANED_AFTER, SLICE_BUDGETS)
-        if not due:
+        since = before - ORPHANED_AFTER
+        due = [row["offer_id"] for row in await connection.fetch(statements["budgets_due"], since, SLICE_BUDGETS)]
+        taken = await connection.fetch(statements["take_budgets"], due, since)
+        if not taken:
             return False
-        offers = [row["offer_id"] for row in due]
-        rows = await connection.fetch(statements["shares_since"], offers, [row["swept_at"] for row in due], before)
+        offers = [row["offer_id"] for row in taken]
+        rows = await connection.fetch(statements["shares_since"], offers, [row["swept_at"] for row in taken], before)
         known = {
             (row["account_id"], row["purchase_id"])
             for row in await connection.fetch(

@@ -6,10 +6,11 @@ JOIN offers.budget_share h ON h.offer_id = g.offer_id AND h.purchase_id = g.purc
 -- set_budget_shares: grow or set shares of budgets; gives what is had then
 SELECT offer_id, purchase_id, granted_points FROM offers.set_budget_shares($1::jsonb, $2);
 
--- budgets_due: budgets whose shares were not looked at for a while, each taken by one worker
-SELECT b.offer_id, b.swept_at FROM offers.budget b
-WHERE b.swept_at < $1 ORDER BY b.offer_id LIMIT $2
-FOR UPDATE SKIP LOCKED;
+-- budgets_due: budgets whose shares were not looked at for a while, the longest so first
+SELECT b.offer_id FROM offers.budget b WHERE b.swept_at < $1 ORDER BY b.swept_at, b.offer_id LIMIT $2;
+
+-- take_budgets: of these budgets those that no other worker has
+SELECT t.offer_id, t.swept_at FROM offers.take_budgets($1::bigint[], $2) t;
 
 -- shares_since: shares of budgets that changed between two moments
 SELECT h.offer_id, h.purchase_id, h.account_id, h.revision

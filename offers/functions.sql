@@ -66,6 +66,67 @@ BEGIN
 END
 $$;
 
+-- Queues. A worker chooses candidates without a lock and then takes each by its key, here: over several shards nobody can
+-- lock rows that he does not name. What another worker has is passed over; what was done meanwhile is not done again.
+
+CREATE OR REPLACE FUNCTION offers.take_messages(
+    p_card_keys bigint[], p_source_ids bigint[], p_message_ids text[], p_limit integer)
+RETURNS TABLE (card_key bigint, source_id bigint, message_id text, programme_id bigint, body text,
+    received_at timestamptz)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    candidate record;
+    taken integer := 0;
+BEGIN
+    FOR candidate IN
+        SELECT * FROM unnest(p_card_keys, p_source_ids, p_message_ids) AS g (card_key, source_id, message_id)
+    LOOP
+        RETURN QUERY
+        SELECT i.card_key, i.source_id, i.message_id, i.programme_id, i.body, i.received_at FROM offers.inbox i
+        WHERE i.card_key = candidate.card_key AND i.source_id = candidate.source_id
+            AND i.message_id = candidate.message_id AND i.state = 'new' AND i.set_aside_at IS NULL
+        FOR UPDATE SKIP LOCKED;
+        taken := taken + found::integer;
+        EXIT WHEN taken >= p_limit;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION offers.take_purchases(p_account_ids bigint[], p_purchase_ids uuid[], p_limit integer)
+RETURNS TABLE (account_id bigint, purchase_id uuid) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    candidate record;
+    taken integer := 0;
+BEGIN
+    FOR candidate IN SELECT * FROM unnest(p_account_ids, p_purchase_ids) AS g (account_id, purchase_id) LOOP
+        RETURN QUERY
+        SELECT u.account_id, u.purchase_id FROM offers.purchase u
+        WHERE u.account_id = candidate.account_id AND u.purchase_id = candidate.purchase_id
+            AND u.settled_revision < u.revision AND u.set_aside_at IS NULL
+        FOR UPDATE SKIP LOCKED;
+        taken := taken + found::integer;
+        EXIT WHEN taken >= p_limit;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION offers.take_budgets(p_offer_ids bigint[], p_before timestamptz)
+RETURNS TABLE (offer_id bigint, swept_at timestamptz) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    candidate bigint;
+BEGIN
+    FOREACH candidate IN ARRAY p_offer_ids LOOP
+        RETURN QUERY
+        SELECT b.offer_id, b.swept_at FROM offers.budget b
+        WHERE b.offer_id = candidate AND b.swept_at < p_before
+        FOR UPDATE SKIP LOCKED;
+    END LOOP;
+END
+$$;
+
 GRANT USAGE ON SCHEMA offers TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA offers TO koinon_app;
 GRANT UPDATE ON offers.inbox, offers.lane, offers.purchase, offers.payment, offers.payment_key, offers.decision,

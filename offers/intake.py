@@ -1,8 +1,8 @@
 """Intake: card messages leave the inbox, join their payments, and let purchases be settled again.
 
-One slice is one transaction: messages are taken by card, the accounts' lanes locked, keys joined, payments folded,
-purchases touched, the inbox marked. A slice that is cut off leaves nothing; two workers take different messages and
-wait for each other only at an account that both have messages of.
+One slice is one transaction: messages are taken in the order of their arrival, the accounts' lanes locked, keys joined,
+payments folded, purchases touched, the inbox marked. A slice that is cut off leaves nothing; two workers take different
+messages and wait for each other only at an account that both have messages of. A message that fails is set aside alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from koinon.database import Connection, beside, transaction
+from koinon.clock import machine_now
+from koinon.database import Connection, beside, pool, transaction
 from koinon.ids import new_record_id
 from koinon.places.model import identifier
 from koinon.runtime import Runtime
@@ -21,6 +22,7 @@ from offers.joins import join_keys
 from offers.messages import CardMessage
 from offers.payments import Payment, fold
 from offers.places import known_places
+from offers.queues import PAUSES, Failure, each_alone, log_put_off
 from offers.rewards import TillSighting, is_same_purchase
 
 statements = beside(__file__)
@@ -31,6 +33,8 @@ decode_message = msgspec.json.Decoder(CardMessage).decode
 decode_payment = msgspec.json.Decoder(Payment).decode
 encode = msgspec.json.encode
 
+MessageKey = tuple[int, int, str]
+"""(card, source, message)"""
 PaymentKey = tuple[int, UUID]
 """(account, payment)"""
 
@@ -61,10 +65,25 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
         return self.account_id, self.payment_id
 
 
-async def take_in(_: Runtime) -> bool:
-    """Fold one slice of new messages; tells whether there was any."""
+async def take_in(_: Runtime, now: datetime | None = None) -> bool:
+    """Fold one slice of new messages; tells whether there was any. `now`: when what failed is due again."""
+    now = now or machine_now()
+    # More than a slice: what another worker has taken of it is passed over.
+    arrived = await pool().fetch(statements["arrived_messages"], now, 2 * SLICE_MESSAGES)
+    if not arrived:
+        return False
+
+    async def put_off(key: MessageKey, failure: Failure) -> None:
+        await _put_off(key, failure, now)
+
+    return await each_alone([tuple(row) for row in arrived], _take, put_off)
+
+
+async def _take(keys: Sequence[MessageKey]) -> bool:
+    """Fold messages in one transaction, as many as a slice has; tells whether any was there to be taken."""
     async with transaction() as connection:
-        rows = await connection.fetch(statements["take_messages"], SLICE_MESSAGES)
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        rows = await connection.fetch(statements["take_messages"], *columns, SLICE_MESSAGES)
         if not rows:
             return False
         arrived = await _linked(connection, rows)
@@ -83,6 +102,13 @@ async def take_in(_: Runtime) -> bool:
             ["folded" if (row["source_id"], row["message_id"]) in known else "unlinked" for row in rows],
         )
     return True
+
+
+async def _put_off(key: MessageKey, failure: Failure, now: datetime) -> None:
+    """Let a message that failed wait for its next try, or set it aside after the last one."""
+    row = await pool().fetchrow(statements["put_off_message"], *key, now, PAUSES, failure.code, failure.where)
+    if row is not None:
+        log_put_off("card message", row, failure)
 
 
 async def fold_in(

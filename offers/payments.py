@@ -57,8 +57,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     `authorised` is net of reversals, `cleared` of clearing reversals, `refunded` and `charged_back` of theirs;
     `refunded` is at most what was bought, the rest is `refund_excess`. `open` is authorised and still expected to
-    clear. `net` = cleared − refunded − charged back. What may earn leaves out cash taken at the till: `confirmed` from
-    what has cleared, `pending` what is expected on top of it.
+    clear. `net` = cleared − refunded − charged back, `left` the same with what is open. What may earn leaves out cash
+    taken at the till: `confirmed` from what has cleared, `pending` what is expected on top of it.
 
     `occurred_at` (UTC) is that of the earliest authorisation, else of the earliest clearing, for which
     `local_datetime` is the merchant's own time if it was sent.
@@ -89,8 +89,21 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
 
+    @property
+    def left_minor(self) -> int:
+        """What was paid and is still expected to be, less what was taken back."""
+        return max(0, self.cleared_minor + self.open_minor - self.refunded_minor - self.charged_back_minor)
+
 
 _CLEARING = (MessageType.CLEARING, MessageType.CLEARING_ADJUSTMENT)
+_TAKEN_BACK = frozenset(
+    {
+        MessageType.REFUND,
+        MessageType.REFUND_REVERSAL,
+        MessageType.CHARGEBACK,
+        MessageType.CHARGEBACK_REVERSAL,
+    }
+)
 # Whose word on time, merchant and channel goes first: the offer is decided as of the authorisation.
 _RANK = {
     MessageType.AUTHORISATION: 0,
@@ -114,14 +127,41 @@ def fold(messages: Iterable[CardMessage]) -> Payment:
     """Return what the messages of one payment say together; raise ValueError when there is none.
 
     A message id counts once. Of two contents under one id, which the inbox refuses, the same one is always taken.
+
+    What is open is what was authorised less what was presented, and a presentment that is reversed was presented: its
+    part of the authorisation is used up. Should it come again, that is another clearing, which counts for itself.
+
+        authorisation, increment   open grows by what is asked for: a card check asks for nothing
+        auth_reversal              it shrinks by the amount, to nothing at most
+        clearing                   it shrinks by the amount; the last one that is expected closes the rest
+        clearing_adjustment        as its clearing with the new amount would
+        auth_expiry                it is closed
+        all others                 it stays
+
+    The state follows from the amounts: it is that of the first row that fits ("left" as in `Payment`), so it cannot
+    say other than they do. What nothing is left of was not bought in the end, and only then its messages' kinds count.
+
+        charged back               disputed
+        refunded, some is left     refunded_partial
+        refunded, all of it        refunded_full
+        cleared, some is open      partially_cleared
+        cleared, nothing is open   cleared
+        not cleared, some is open  open
+        neither, and there is      expired, when an expiry closed something; else
+                                   reversed, after a reversal of either kind; else
+                                   expired, after an expiry; else
+                                   orphan_refund, after anything that takes back a purchase that nobody has seen; else
+                                   open, after an authorisation, which was a card check; else
+                                   declined
     """
     ordered = _ordered(messages)
     bought = [message for message in ordered if _RANK[kind_of(message)] <= _BOUGHT_RANK_MAX]
     sums = _Sums(ordered, bought)
+    state = _state(sums, bought)
     lead = ordered[0]
     led_by = kind_of(lead)
     return Payment(
-        state=_state(sums, bought),
+        state=state,
         currency=sums.currency,
         authorised_minor=sums.authorised,
         open_minor=sums.open,
@@ -144,7 +184,7 @@ def fold(messages: Iterable[CardMessage]) -> Payment:
         pars=tuple(sorted({message.par for message in ordered if message.par})),
         auth_codes=tuple(sorted({message.auth_code for message in ordered if message.auth_code})),
         messages=tuple(sorted((message.source_id, message.message_id) for message in ordered)),
-        notes=sums.notes(),
+        notes=sums.notes(state),
     )
 
 
@@ -188,41 +228,45 @@ class _Sums:
     """The amounts of a payment, in minor units of its currency."""
 
     def __init__(self, ordered: Sequence[CardMessage], bought: Sequence[CardMessage]) -> None:
-        legs, self._unplaced = clearings([message for message in bought if message.type in _CLEARING])
+        presented = [message for message in bought if message.type in _CLEARING]
+        legs, self._unplaced = clearings(presented)
         self._of: dict[MessageType, list[CardMessage]] = {}
         for message in ordered:
             self._of.setdefault(kind_of(message), []).append(message)
         self._differs = False
-        self._reference = legs[0].message if legs else ordered[0]
+        # Whose currency and rate the payment has. What was declined moved no money, so it has neither.
+        said = (message for message in ordered if kind_of(message) is not MessageType.DECLINE)
+        self._reference = legs[0].message if legs else next(said, ordered[0])
         self.currency = self._reference.currency
         self.was_reversed = MessageType.AUTH_REVERSAL in self._of or MessageType.CLEARING_REVERSAL in self._of
         self.was_expired = MessageType.AUTH_EXPIRY in self._of
-        self.was_returned = MessageType.REFUND in self._of or MessageType.REFUND_REVERSAL in self._of
-        self._take_purchase(legs)
+        self.was_returned = not _TAKEN_BACK.isdisjoint(self._of)
+        self._take_purchase(legs, presented)
         self._take_returns(bought)
         cash = max(self._sum(MessageType.AUTHORISATION, self._cash_minor), total_minor(legs, self._cash_minor))
-        self.net = max(0, self.cleared - self.refunded - self.charged_back)
-        expected = max(0, self.cleared + self.open - self.refunded - self.charged_back - cash)
+        taken_back = self.refunded + self.charged_back
+        self.net = max(0, self.cleared - taken_back)
+        self.left = max(0, self.cleared + self.open - taken_back)
         self.confirmed = max(0, self.net - cash)
-        self.pending = max(0, expected - self.confirmed)
+        self.pending = max(0, self.left - cash) - self.confirmed
 
-    def notes(self) -> tuple[Note, ...]:
+    def notes(self, state: PaymentState) -> tuple[Note, ...]:
         """Return what a person should look at."""
         found = [Note.CURRENCY_DIFFERS] if self._differs else []
         if self._unplaced:
             found.append(Note.ADJUSTMENT_UNPLACED)
-        if self.refund_excess and self.bought:
+        if self.refund_excess and state is not PaymentState.ORPHAN_REFUND:  # which waits for its purchase
             found.append(Note.REFUND_EXCEEDS_PURCHASE)
         return tuple(found)
 
-    def _take_purchase(self, legs: Sequence[Presentment]) -> None:
+    def _take_purchase(self, legs: Sequence[Presentment], told: Sequence[CardMessage]) -> None:
         asked = self._sum(MessageType.AUTHORISATION, self._asked_minor) + self._sum(MessageType.INCREMENT)
         self.authorised = max(0, asked - self._sum(MessageType.AUTH_REVERSAL))
         presented = total_minor(legs, self._amount_minor)
         self.cleared = max(0, presented - self._sum(MessageType.CLEARING_REVERSAL))
         self.has_cleared = bool(legs)
-        final = self.was_expired or (bool(legs) and _is_last(legs))
-        self.open = 0 if final else max(0, self.authorised - presented)
+        rest = 0 if legs and _is_last(legs, told) else max(0, self.authorised - presented)
+        self.open, self.ran_out = (0, rest) if self.was_expired else (rest, 0)
 
     def _take_returns(self, bought: Sequence[CardMessage]) -> None:
         given = refunds(self._of.get(MessageType.REFUND, ()), bought)
@@ -263,27 +307,30 @@ class _Sums:
         return -(-self._amount_minor(message) * cash // message.amount_minor)
 
 
-def _is_last(legs: Sequence[Presentment]) -> bool:
-    """Return whether no more legs are expected: one without a number is the only one, else the count says."""
-    expected = max((leg.message.clearing_count or 0 for leg in legs), default=0)
+def _is_last(legs: Sequence[Presentment], told: Sequence[CardMessage]) -> bool:
+    """Return whether no more legs are expected: one without a number is the only one, else the count says.
+
+    `told`: the clearings and adjustments that the legs are made of, since an adjustment need not repeat the numbers.
+    """
+    expected = max((message.clearing_count or 0 for message in told), default=0)
     if expected:
         return count(legs) >= expected
-    return not any(leg.message.clearing_sequence for leg in legs)
+    return not any(message.clearing_sequence for message in told)
 
 
 def _state(sums: _Sums, bought: Sequence[CardMessage]) -> PaymentState:
-    """Return the first state that applies: what takes money back goes before what brings it."""
-    state = PaymentState.OPEN if bought else PaymentState.DECLINED
-    if sums.charged_back:
-        state = PaymentState.DISPUTED
-    elif sums.was_returned and not bought:
-        state = PaymentState.ORPHAN_REFUND
-    elif sums.refunded:
-        state = PaymentState.REFUNDED_FULL if sums.refunded >= sums.bought else PaymentState.REFUNDED_PARTIAL
-    elif sums.has_cleared and sums.cleared:
-        state = PaymentState.PARTIALLY_CLEARED if sums.open else PaymentState.CLEARED
-    elif sums.has_cleared or (sums.was_reversed and not sums.authorised):
-        state = PaymentState.REVERSED
-    elif sums.was_expired:
-        state = PaymentState.EXPIRED
-    return state
+    """Return the state of the first row of the table at `fold` that fits."""
+    rows = (
+        (PaymentState.DISPUTED, sums.charged_back),
+        (PaymentState.REFUNDED_PARTIAL, sums.refunded and sums.left),
+        (PaymentState.REFUNDED_FULL, sums.refunded and sums.refunded == sums.bought),
+        (PaymentState.PARTIALLY_CLEARED, sums.cleared and sums.open),
+        (PaymentState.CLEARED, sums.cleared),
+        (PaymentState.OPEN, sums.open),
+        (PaymentState.EXPIRED, sums.ran_out),
+        (PaymentState.REVERSED, sums.was_reversed),
+        (PaymentState.EXPIRED, sums.was_expired),
+        (PaymentState.ORPHAN_REFUND, sums.was_returned),
+        (PaymentState.OPEN, bought),
+    )
+    return next((state for state, fits in rows if fits), PaymentState.DECLINED)

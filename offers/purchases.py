@@ -15,7 +15,7 @@ from offers.catalogue import statements
 from offers.evidence import version_of
 from offers.intake import decode_payment
 from offers.model import OfferId, OfferName
-from offers.payments import PaymentState
+from offers.payments import Payment, PaymentState
 from offers.terms import reason_text
 
 PurchaseId = Annotated[str, named("A purchase", "pur_00qcnjn0p5me581kjpwd75vfknvnwqeeejdqed7")]
@@ -106,11 +106,15 @@ def _paid(row: asyncpg.Record) -> tuple[int, str, State]:
     if row["fold"] is None:
         return row["amount_minor"], row["currency"], "confirmed" if row["reversed_at"] is None else "cancelled"
     payment = decode_payment(row["fold"])
-    amount_minor = payment.net_minor + payment.open_minor
-    if payment.state == PaymentState.DECLINED:
-        return amount_minor, payment.currency, "declined"
+    return payment.left_minor, payment.currency, shown_state(payment)
+
+
+def shown_state(payment: Payment) -> State:
+    """Return what a card payment's state is to its member: refunded, when nothing is left of what was paid."""
+    if payment.state is PaymentState.DECLINED:
+        return "declined"
     if payment.state in CANCELLED:
-        return amount_minor, payment.currency, "cancelled"
-    if payment.state in REFUNDED:
-        return amount_minor, payment.currency, "refunded"
-    return amount_minor, payment.currency, "pending" if payment.open_minor else "confirmed"
+        return "cancelled"
+    if payment.state in REFUNDED and not payment.left_minor:
+        return "refunded"
+    return "pending" if payment.state is PaymentState.OPEN or payment.left_minor > payment.net_minor else "confirmed"

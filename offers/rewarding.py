@@ -5,12 +5,13 @@ is posted without its share of the offer's budget (offers/budgets.py).
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from koinon.database import Connection, beside, transaction
+from koinon.clock import machine_now
+from koinon.database import Connection, beside, pool, transaction
 from koinon.idempotency.model import content_hash
 from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn
 from koinon.ledger.operations import post
@@ -18,6 +19,7 @@ from koinon.runtime import Runtime
 from offers.decisions import Decision, receipt_bytes
 from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
 from offers.plans import Plan, decisions_of, keep_shares, plan_for, terms_of, within_budgets
+from offers.queues import PAUSES, Failure, each_alone, log_put_off
 from offers.rewards import Reward
 
 statements = beside(__file__)
@@ -55,13 +57,32 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-async def settle_purchases(_: Runtime) -> bool:
-    """Settle one slice of purchases about which more is known than was settled; tells whether there was any."""
+async def settle_purchases(_: Runtime, now: datetime | None = None) -> bool:
+    """Settle one slice of purchases about which more is known than was settled; tells whether there was any.
+
+    `now`: when what failed is due again.
+    """
+    now = now or machine_now()
+    waiting = await pool().fetch(statements["waiting_purchases"], now, 2 * SLICE_PURCHASES)
+    if not waiting:
+        return False
+
+    async def put_off(key: PurchaseKey, failure: Failure) -> None:
+        row = await pool().fetchrow(statements["put_off_purchase"], *key, now, PAUSES, failure.code, failure.where)
+        if row is not None:
+            log_put_off("purchase", row, failure)
+
+    return await each_alone([(row["account_id"], row["purchase_id"]) for row in waiting], _settle_taken, put_off)
+
+
+async def _settle_taken(keys: Sequence[PurchaseKey]) -> bool:
+    """Settle purchases in one transaction, as many as a slice has; tells whether any was there to be taken."""
     async with transaction() as connection:
-        rows = await connection.fetch(statements["take_unsettled"], SLICE_PURCHASES)
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        rows = await connection.fetch(statements["take_purchases"], *columns, SLICE_PURCHASES)
         if not rows:
             return False
-        await settle(connection, [(row["account_id"], row["purchase_id"]) for row in rows])
+        await settle(connection, sorted((row["account_id"], row["purchase_id"]) for row in rows))
     return True
 
 

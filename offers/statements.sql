@@ -1,7 +1,21 @@
--- take_messages: new card messages of some cards, each taken by one worker
-SELECT i.card_key, i.source_id, i.message_id, i.programme_id, i.body, i.received_at
-FROM offers.inbox i WHERE i.state = 'new' ORDER BY i.card_key, i.source_id, i.message_id LIMIT $1
-FOR UPDATE SKIP LOCKED;
+-- arrived_messages: messages that are to be folded, the longest there first, and those that are due to be tried again
+(SELECT i.card_key, i.source_id, i.message_id FROM offers.inbox i
+ WHERE i.state = 'new' AND i.next_try_at IS NULL ORDER BY i.received_at LIMIT $2)
+UNION ALL
+(SELECT i.card_key, i.source_id, i.message_id FROM offers.inbox i
+ WHERE i.state = 'new' AND i.next_try_at <= $1 AND i.set_aside_at IS NULL ORDER BY i.next_try_at LIMIT $2);
+
+-- take_messages: of these messages those that no other worker has, up to a number
+SELECT t.card_key, t.source_id, t.message_id, t.programme_id, t.body, t.received_at
+FROM offers.take_messages($1::bigint[], $2::bigint[], $3::text[], $4) t;
+
+-- put_off_message: note that a message failed, and when it is tried again; gives what became of it
+UPDATE offers.inbox i
+SET tries = i.tries + 1, next_try_at = $4::timestamptz + ($5::interval[])[least(i.tries + 1, cardinality($5))],
+    set_aside_at = CASE WHEN i.tries >= cardinality($5) THEN $4::timestamptz END, failure = $6, failed_where = $7
+WHERE i.card_key = $1 AND i.source_id = $2 AND i.message_id = $3 AND i.state = 'new'
+AND (i.next_try_at IS NULL OR i.next_try_at <= $4)
+RETURNING i.programme_id, i.tries, i.set_aside_at;
 
 -- cards_of: the links of cards, ended or not, in the order in which they held
 SELECT c.card_key, c.member_id, c.account_id, c.linked_at, c.unlinked_at
@@ -88,36 +102,60 @@ ON CONFLICT (account_id, payment_id) DO UPDATE SET purchase_id = excluded.purcha
 -- touch_purchases: make purchases, or let known ones be settled again
 INSERT INTO offers.purchase AS u (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[])
-ON CONFLICT (account_id, purchase_id) DO UPDATE SET revision = u.revision + 1;
+ON CONFLICT (account_id, purchase_id) DO UPDATE SET revision = u.revision + 1,
+    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    next_try_at = NULL, set_aside_at = NULL;
 
 -- leave_purchases: let purchases be settled again
-UPDATE offers.purchase u SET revision = u.revision + 1
+UPDATE offers.purchase u
+SET revision = u.revision + 1,
+    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    next_try_at = NULL, set_aside_at = NULL
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
-WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
 
 -- merge_purchases: let purchases that their payment left be settled again, and note which purchase they turned out to be;
 -- what a till has seen stays a purchase
 UPDATE offers.purchase u
 SET revision = u.revision + (u.purchase_id = g.purchase_id)::integer,
+    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    next_try_at = NULL, set_aside_at = NULL,
     merged_into = CASE WHEN NOT EXISTS (
         SELECT FROM offers.till_sighting s
         WHERE s.account_id = u.account_id AND s.purchase_id = u.purchase_id AND s.reversed_at IS NULL) THEN g.into_id END
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, purchase_id, into_id)
-WHERE u.account_id = g.account_id AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id
+AND (u.purchase_id = g.purchase_id OR u.merged_into = g.purchase_id);
 
 -- leave_inbox: note that messages were folded, or that nobody had linked the card; the body goes
-UPDATE offers.inbox i SET state = g.state, body = NULL
+UPDATE offers.inbox i SET state = g.state, body = NULL, next_try_at = NULL, failure = NULL, failed_where = NULL
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS g (card_key, source_id, message_id, state)
-WHERE i.card_key = g.card_key AND i.source_id = g.source_id AND i.message_id = g.message_id;
+WHERE i.card_key = ANY ($1::bigint[]) AND i.card_key = g.card_key AND i.source_id = g.source_id
+AND i.message_id = g.message_id;
 
 -- candidates: the places that identity keys of a programme name, each for a span of time
 SELECT i.place_id, i.identity_key, i.valid_from, i.valid_until
 FROM places.network_identity i WHERE i.programme_id = $1 AND i.identity_key = ANY ($2::text[]);
 
--- take_unsettled: purchases about which more is known than was settled, each taken by one worker
-SELECT u.account_id, u.purchase_id FROM offers.purchase u
-WHERE u.settled_revision < u.revision ORDER BY u.account_id, u.purchase_id LIMIT $1
-FOR UPDATE SKIP LOCKED;
+-- waiting_purchases: purchases about which more is known than was settled, the longest so first, and those that are due
+-- to be tried again
+(SELECT u.account_id, u.purchase_id FROM offers.purchase u
+ WHERE u.settled_revision < u.revision AND u.next_try_at IS NULL ORDER BY u.waiting_since LIMIT $2)
+UNION ALL
+(SELECT u.account_id, u.purchase_id FROM offers.purchase u
+ WHERE u.settled_revision < u.revision AND u.next_try_at <= $1 AND u.set_aside_at IS NULL
+ ORDER BY u.next_try_at LIMIT $2);
+
+-- take_purchases: of these purchases those that no other worker has, up to a number
+SELECT t.account_id, t.purchase_id FROM offers.take_purchases($1::bigint[], $2::uuid[], $3) t;
+
+-- put_off_purchase: note that settling a purchase failed, and when it is tried again; gives what became of it
+UPDATE offers.purchase u
+SET tries = u.tries + 1, next_try_at = $3::timestamptz + ($4::interval[])[least(u.tries + 1, cardinality($4))],
+    set_aside_at = CASE WHEN u.tries >= cardinality($4) THEN $3::timestamptz END, failure = $5, failed_where = $6
+WHERE u.account_id = $1 AND u.purchase_id = $2 AND u.settled_revision < u.revision
+AND (u.next_try_at IS NULL OR u.next_try_at <= $3)
+RETURNING u.programme_id, u.tries, u.set_aside_at;
 
 -- stale_payments: payments that points are waited for and that should have cleared long ago
 SELECT p.account_id, p.payment_id, p.fold, p.linked_at, u.programme_id, u.member_id
@@ -129,14 +167,17 @@ WHERE u.occurred_at < coalesce(pr.clock_at, $1::timestamptz) - $2::interval
 AND NOT EXISTS (SELECT FROM offers.payment_message m
                 WHERE m.account_id = p.account_id AND m.payment_id = p.payment_id
                 AND m.message_id = 'expiry:' || p.payment_id)
-ORDER BY p.account_id, p.payment_id LIMIT $3;
+ORDER BY u.occurred_at, p.payment_id LIMIT $3;
 
--- short_purchases: purchases of which points should have been taken back that were spent then and are there again
-SELECT DISTINCT r.account_id, r.purchase_id
+-- short_purchases: purchases of which points should have been taken back that were spent then and are there again, the
+-- longest untouched first, without those that wait to be settled anyway
+SELECT DISTINCT r.account_id, r.purchase_id, u.waiting_since
 FROM offers.reward r
+JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
+    AND u.settled_revision = u.revision
 JOIN ledger.lot l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
 WHERE r.shortfall_points > 0 AND l.remaining > l.held
-ORDER BY r.account_id, r.purchase_id LIMIT $1;
+ORDER BY u.waiting_since, r.account_id, r.purchase_id LIMIT $1;
 
 -- purchase_facts: purchases with what a till said of them and their programme
 SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, u.revision, u.merged_into,
@@ -213,7 +254,8 @@ ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET version_id = exclu
 
 -- set_settled: what is known of purchases is settled
 UPDATE offers.purchase u
-SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at
+SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at,
+    tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
 FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
     AS g (account_id, purchase_id, revision, place_id, occurred_at)
-WHERE u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.purchase_id = g.purchase_id;

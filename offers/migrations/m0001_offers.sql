@@ -45,6 +45,7 @@ CREATE TABLE offers.message (
 );
 
 -- What was taken in and is to be folded. The body leaves the inbox with the fold; a card that nobody linked leaves none.
+-- What failed is tried again from `next_try_at` on, until it is set aside (offers/queues.py).
 CREATE TABLE offers.inbox (
     card_key bigint NOT NULL,
     source_id bigint NOT NULL,
@@ -53,10 +54,17 @@ CREATE TABLE offers.inbox (
     body text,
     state text NOT NULL DEFAULT 'new',
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tries integer NOT NULL DEFAULT 0,
+    next_try_at timestamptz,
+    set_aside_at timestamptz,
+    failure text,
+    failed_where text,
     PRIMARY KEY (card_key, source_id, message_id),
     CONSTRAINT inbox_state CHECK (state IN ('new', 'folded', 'unlinked'))
 ) WITH (fillfactor = 70);
-CREATE INDEX inbox_new ON offers.inbox (card_key) WHERE state = 'new';
+-- The two halves of the queue, which hold nothing that is done: by arrival, and the few that failed.
+CREATE INDEX inbox_arrived ON offers.inbox (received_at) WHERE state = 'new' AND next_try_at IS NULL;
+CREATE INDEX inbox_failed ON offers.inbox (card_key, next_try_at) WHERE state = 'new' AND next_try_at IS NOT NULL;
 
 -- One row an account, locked by whoever changes its purchases: a till and the worker never miss each other's sighting.
 CREATE TABLE offers.lane (
@@ -74,10 +82,19 @@ CREATE TABLE offers.purchase (
     settled_revision integer NOT NULL DEFAULT 0,
     merged_into uuid,  -- the purchase that this one turned out to be
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    waiting_since timestamptz NOT NULL DEFAULT clock_timestamp(),  -- since when more is known than was settled
+    tries integer NOT NULL DEFAULT 0,
+    next_try_at timestamptz,
+    set_aside_at timestamptz,
+    failure text,
+    failed_where text,
     PRIMARY KEY (account_id, purchase_id),
     CONSTRAINT purchase_revision CHECK (settled_revision <= revision)
 ) WITH (fillfactor = 80);
-CREATE INDEX purchase_unsettled ON offers.purchase (account_id, purchase_id) WHERE settled_revision < revision;
+CREATE INDEX purchase_waiting ON offers.purchase (waiting_since)
+    WHERE settled_revision < revision AND next_try_at IS NULL;
+CREATE INDEX purchase_failed ON offers.purchase (account_id, next_try_at)
+    WHERE settled_revision < revision AND next_try_at IS NOT NULL;
 CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- What a till said about a purchase: points stated by the brand, or none (its offers decide). What was taken back may

@@ -155,7 +155,7 @@ async def of_an_operator(town: Town) -> list[Call]:
 
 
 async def of_ends(town: Town) -> list[Call]:
-    """Return the operator's writes that end a role of a person, and a network's name of a place."""
+    """Return the operator's writes that end something: that a thing is set aside, a person's role, a place's name."""
     operator, staff = town.scheme.operator, f"/v1/partners/{town.cafe.partner}/staff"
     roles = []
     for role in ("marketing", "support"):
@@ -167,7 +167,12 @@ async def of_ends(town: Town) -> list[Call]:
         identity = (await operator.get(place)).json()["identities"][0]["identity"]
         names.append(f"{place}/identities/{identity}/ends")
     at = {"at": "2026-06-01T00:00:00Z"}
+    backlogs = [
+        f"/v1/programmes/{each}/backlog/retries"
+        for each in (town.scheme.programme, (await town.another_programme(code="west")).scheme.programme)
+    ]
     return [
+        Call("POST /v1/programmes/{programme:str}/backlog/retries", operator, backlogs[0], None, backlogs[1]),
         Call("POST /v1/partners/{partner:str}/staff/{grant:str}/ends", operator, roles[0], None, roles[1]),
         Call("POST /v1/places/{place:str}/identities/{identity:str}/ends", operator, names[0], at, names[1]),
     ]

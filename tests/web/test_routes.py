@@ -104,6 +104,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "POST /v1/programmes": OPERATOR,
     "GET /v1/programmes/{programme:str}": OPERATOR,
     "GET /v1/programmes/{programme:str}/backlog": OPERATOR,
+    "POST /v1/programmes/{programme:str}/backlog/retries": OPERATOR,
     "POST /v1/programmes/{programme:str}/clock": OPERATOR,
     "GET /v1/programmes/{programme:str}/figures": OPERATOR,
     "POST /v1/redemptions": TILL,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import asyncpg
+from structlog.testing import capture_logs
 
 from koinon.database import pool
 from offers.expiries import RUNS_OUT_AFTER, run_out
@@ -60,3 +61,23 @@ async def test_a_card_that_is_linked_no_more_does_not_keep_points_waiting(databa
     await league.work()
 
     assert await pending(ada) == 0
+
+
+async def test_a_payment_that_cannot_run_out_stops_no_other(database: asyncpg.Pool) -> None:
+    """Its fold cannot be read: the others run out, the log says which code and where, and nothing else is said."""
+    league = await League().found()
+    await league.offer(activation_required=False)
+    holders = [await league.holder(f"tok_{number}") for number in range(5)]
+    for number, holder in enumerate(holders):
+        await league.tell(league.message(card_token=holder.token, network_transaction_id=f"46{number:013}"))
+    await clock(league, RUNS_OUT_AFTER + timedelta(seconds=1))
+    torn = holders[2]
+    await database.execute("UPDATE offers.payment SET fold = '{' WHERE account_id = $1", torn.account_id)
+    with capture_logs() as logs:
+        assert await run_out(RUNTIME)
+        assert not await run_out(RUNTIME)
+    await league.work()
+
+    assert [await pending(holder) for holder in holders] == [500 if holder is torn else 0 for holder in holders]
+    assert [(each["event"], each["code"]) for each in logs] == [("not run out", "unreadable")] * 2
+    assert logs[0]["where"].startswith("msgspec.DecodeError at offers/expiries.py:")

@@ -112,3 +112,11 @@ def refund(amount_minor: int, **fields: Any) -> CardMessage:
     """Return a refund that names its purchase."""
     named = {"network_transaction_id": None, "original_network_transaction_id": NETWORK_ID, "occurred_at": LATER}
     return message("refund", amount_minor, **(named | fields))
+
+
+A_LEG_TAKEN_BACK = [
+    message("clearing", 1, clearing_sequence=1),
+    *(message(amount_minor=1, message_id=f"try-{number}") for number in range(4)),
+    message("clearing_reversal", 1),
+]
+"""Of four authorisations of 1 a first leg was cleared and reversed: 3 are expected still."""

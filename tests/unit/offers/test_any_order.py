@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koinon.places.model import Resolution
@@ -12,8 +12,9 @@ from offers.decisions import Decision, card_facts, decide
 from offers.joins import components, join_keys
 from offers.messages import CardMessage, MessageType
 from offers.model import FixedPoints, OfferVersion, PointsPerAmount
-from offers.payments import Payment, PaymentState, fold, payments
-from tests.unit.offers.samples import HELSINKI, LINKED_AT, activation, message, version
+from offers.payments import Payment, fold, payments
+from tests.unit.offers.fold_laws import contradictions
+from tests.unit.offers.samples import A_LEG_TAKEN_BACK, HELSINKI, LINKED_AT, activation, message, version
 
 OFFERS = (
     version(),
@@ -135,28 +136,10 @@ def test_purchases_do_not_touch_each_other(delivery: tuple[list[CardMessage], li
 
 
 @given(stories())
-def test_money_is_never_negative_and_never_earned_twice(story: list[CardMessage]) -> None:
-    """What may earn is at most what was bought, and what is taken back at most that, too."""
-    payment = fold(story)
-    whole = (
-        payment.authorised_minor,
-        payment.open_minor,
-        payment.cleared_minor,
-        payment.refunded_minor,
-        payment.refund_excess_minor,
-        payment.charged_back_minor,
-        payment.net_minor,
-        payment.confirmed_minor,
-        payment.pending_minor,
-    )
-
-    assert min(whole) >= 0
-    assert payment.open_minor <= payment.authorised_minor
-    assert payment.confirmed_minor <= payment.net_minor <= payment.cleared_minor
-    assert payment.confirmed_minor + payment.pending_minor <= payment.cleared_minor + payment.open_minor
-    assert payment.refunded_minor <= max(payment.cleared_minor + payment.open_minor, payment.authorised_minor)
-    if payment.state in {PaymentState.REVERSED, PaymentState.DECLINED, PaymentState.ORPHAN_REFUND}:
-        assert payment.confirmed_minor + payment.pending_minor == 0
+@example(A_LEG_TAKEN_BACK)
+def test_state_and_amounts_never_contradict_each_other(story: list[CardMessage]) -> None:
+    """Nothing is negative or earned twice, and what a payment's state says of its amounts is so."""
+    assert contradictions(fold(story)) == []
 
 
 @given(stories())

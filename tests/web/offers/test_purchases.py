@@ -62,7 +62,7 @@ async def test_a_purchase_says_why(town: Town) -> None:
 
 
 async def test_states_follow_the_payment(town: Town) -> None:
-    """Cancelled, declined, refunded when all came back, and at an unknown shop while nobody knows it."""
+    """Cancelled, declined, refunded when all came back, less an early refund, and at a shop that nobody knows yet."""
     ada = await town.person()
     await town.processor.linked(ada, "tok-ada")
     grocer = town.grocer
@@ -73,6 +73,10 @@ async def test_states_follow_the_payment(town: Town) -> None:
             card_message(grocer, "tok-ada", "decline", payment_ref="d", occurred_at="2026-03-02T07:30:00Z"),
             card_message(grocer, "tok-ada", payment_ref="b", occurred_at="2026-03-02T08:00:00Z"),
             card_message(grocer, "tok-ada", "refund", payment_ref="b", occurred_at="2026-03-02T08:05:00Z"),
+            card_message(grocer, "tok-ada", "authorisation", payment_ref="e", occurred_at="2026-03-02T08:10:00Z"),
+            card_message(
+                grocer, "tok-ada", "refund", payment_ref="e", occurred_at="2026-03-02T08:15:00Z", amount_minor=300
+            ),
             card_message(
                 grocer, "tok-ada", payment_ref="c", occurred_at="2026-03-02T08:30:00Z", merchant={"descriptor": "KIOSK"}
             ),
@@ -86,6 +90,7 @@ async def test_states_follow_the_payment(town: Town) -> None:
         "2026-03-02T07:00:00Z": ("cancelled", 0, "Grocer"),
         "2026-03-02T07:30:00Z": ("declined", 0, "Grocer"),
         "2026-03-02T08:00:00Z": ("refunded", 0, "Grocer"),
+        "2026-03-02T08:10:00Z": ("pending", 700, "Grocer"),
         "2026-03-02T08:30:00Z": ("confirmed", 1000, None),
     }
 
