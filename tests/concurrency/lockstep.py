@@ -1,0 +1,46 @@
+"""Lock step: one session is stopped at a point while another runs into it; both go on in an order that is known.
+
+Sessions stop at real locks: at a row that a test holds, or behind a transaction that it has not yet ended. Whether one
+waits is asked of the database, again and again until it does: nothing here depends on how long anything takes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context
+from typing import Any, TypeVar
+
+import asyncpg
+
+from koinon.database import Connection
+
+Result = TypeVar("Result")
+
+PATIENCE_SECONDS = 30
+WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE $1::integer = ANY (pg_blocking_pids(a.pid)))"
+
+
+class Went(AssertionError):
+    """Who should have waited went on: what makes it wait is gone."""
+
+
+def aside(work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+    """Let work run beside the caller, in transactions of its own whatever the caller has open."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
+
+
+@asynccontextmanager
+async def holding(holder: Connection, lock: str, *values: object) -> AsyncIterator[None]:
+    """Let a session hold for the block what a statement locks."""
+    async with holder.transaction():
+        await holder.execute(lock, *values)
+        yield
+
+
+async def waits_for(holder: Connection, waiting: "asyncio.Task[Any]", observer: asyncpg.Pool | Connection) -> None:
+    """Return once some session waits for what a session holds; raise Went when the work ends without."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await observer.fetchval(WAITING, holder.get_server_pid()):
+            if waiting.done():
+                raise Went(f"it ended without waiting: {waiting!r}")
+            await asyncio.sleep(0)
