@@ -6,27 +6,45 @@ waits is asked of the database, again and again until it does: nothing here depe
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, TypeVar
 
 import asyncpg
 
-from koinon.database import Connection
+from koinon.database import Connection, transaction
 
 Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 30
 WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE $1::integer = ANY (pg_blocking_pids(a.pid)))"
 
+WAITING_ALL = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
+
 
 class Went(AssertionError):
     """Who should have waited went on: what makes it wait is gone."""
 
 
+class _WentDown(Exception):
+    """Nobody commits any more."""
+
+
 def aside(work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
     """Let work run beside the caller, in transactions of its own whatever the caller has open."""
     return asyncio.get_running_loop().create_task(work, context=Context())
+
+
+@asynccontextmanager
+async def given_up() -> AsyncIterator[Connection]:
+    """Run the block in a transaction that is rolled back at its end, as that of a process that went down."""
+    with suppress(_WentDown):
+        async with transaction() as connection:
+            yield connection
+            raise _WentDown
 
 
 @asynccontextmanager
@@ -43,4 +61,14 @@ async def waits_for(holder: Connection, waiting: "asyncio.Task[Any]", observer: 
         while not await observer.fetchval(WAITING, holder.get_server_pid()):
             if waiting.done():
                 raise Went(f"it ended without waiting: {waiting!r}")
+            await asyncio.sleep(0)
+
+
+async def all_wait(observer: asyncpg.Pool | Connection, *waiting: "asyncio.Task[Any]") -> None:
+    """Return once as many sessions wait for others as there are pieces of work; raise Went when one ends without."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await observer.fetchval(WAITING_ALL) < len(waiting):
+            for each in waiting:
+                if each.done():
+                    raise Went(f"it ended without waiting: {each!r}")
             await asyncio.sleep(0)
