@@ -16,6 +16,10 @@ from koinon.database.migrate import migrate
 
 # A check that lets a change in must not depend on the draw; elsewhere every run looks at other examples.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
+# Who only asks whether a test fails does not need the smallest example of it.
+hypothesis.settings.register_profile(
+    "unshrunk", derandomize=True, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("repeatable")
 

@@ -4,8 +4,8 @@
 
 One change at a time, in a copy in a temporary folder; the tree itself is only read. The tests stop at the first that
 fails, which must pass on the copy without the change, or the run ends: a test that fails anyway notices nothing. What
-changes no behaviour is listed with its reason in tests/mutation/equivalent.toml, by its text, and not counted. Exits 1
-when fewer than nine in ten are noticed.
+changes no behaviour is listed with its reason in tests/mutation/equivalent.toml, by its text, and not counted; nor is
+what cannot be imported any more, which nobody overlooks. Exits 1 when fewer than nine in ten are noticed.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "tests" / "mutation" / "equivalent.toml"
 NOTICED_LEAST = 9, 10
 SECONDS_MAXIMUM = 900
+OPTIONS = ("-q", "-x", "--tb=no", "-p", "no:cacheprovider", "--hypothesis-profile=unshrunk")
 COPIED_NOT = (".*", "__pycache__", "var", "dist", "build", "node_modules")
 
 # By the beginning of a path: the folders of tests that touch it, those named after it first, so that most changes are
@@ -56,7 +57,10 @@ TESTS = {
     ),
 }  # fmt: skip
 # What handlers and pages do is asked over HTTP first.
-OVER_HTTP = re.compile(r"(?:^|[/_])(?:web|pages|plugin)\.py$|_web\.sql$")
+OVER_HTTP = re.compile(
+    r"(?:^|[/_])(?:web|pages|plugin|runs)\.py$"
+    r"|/(?:activations|cards|catalogue|earnings|proofs|redemptions|reversals|tenders|publishing|feed)\w*\.(?:py|sql)$"
+)
 
 
 class Drawn(NamedTuple):
@@ -72,7 +76,7 @@ class Drawn(NamedTuple):
 class Verdict(NamedTuple):
     """What the tests said of a change: by which one it was noticed, after how many seconds."""
 
-    state: Literal["noticed", "survived", "out of time"]
+    state: Literal["noticed", "survived", "out of time", "not importable"]
     test: str
     seconds: float
 
@@ -166,9 +170,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> Verdict:
-    """Run tests of a copy until the first that fails; raises TestsFailAnyway when they cannot be run at all."""
-    environment = os.environ | {"PYTHONPATH": f"{copy / 'platform'}{os.pathsep}{copy}", "CI": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", *tests]
+    """Run tests of a copy until the first that fails."""
+    environment = os.environ | {"PYTHONPATH": f"{copy / 'platform'}{os.pathsep}{copy}"}
+    command = [sys.executable, "-m", "pytest", *OPTIONS, *tests]
     began = time.monotonic()
     process = subprocess.Popen(
         command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -187,7 +191,7 @@ def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> Verdict:
         return Verdict("survived", "", passed)
     named = re.search(r"^(?:FAILED|ERROR) (\S+(?:\[.*?\](?= - |$))?)", output, re.MULTILINE)
     if named is None:
-        raise TestsFailAnyway(output[-2000:])
+        return Verdict("not importable", output[-2000:], passed)
     return Verdict("noticed", named[1], passed)
 
 
@@ -205,9 +209,13 @@ class Trial:
     """One copy of a tree, in which changes are tried one after another."""
 
     def __init__(self, copy: Path, seconds: float = SECONDS_MAXIMUM) -> None:
+        """Look once that the tests can be collected; raises TestsFailAnyway when they cannot."""
         self._copy = copy
         self._seconds = seconds
         self._sound: set[str] = set()
+        collected = run_tests(copy, ["--collect-only", "tests/concurrency"], seconds)
+        if collected.state != "survived":
+            raise TestsFailAnyway(collected.test)
 
     def of(self, drawn: Drawn) -> Verdict:
         """Return what the tests say of a change; raises TestsFailAnyway when they say it without the change too."""
@@ -247,9 +255,13 @@ def main(seed: int, count: int, only: str, *, show: bool) -> None:
             if reason := listed.get((drawn.path, drawn.before, drawn.after)):
                 print(f"     equivalent, not counted: {reason}")
                 continue
-            verdicts.append(Verdict("survived", "", 0) if show else trial.of(drawn))
+            verdict = Verdict("survived", "", 0) if show else trial.of(drawn)
+            if verdict.state == "not importable":
+                print("     cannot be imported, not counted", flush=True)
+                continue
+            verdicts.append(verdict)
             if not show:
-                print(f"     {verdicts[-1].state} {verdicts[-1].test} ({verdicts[-1].seconds:.0f} s)", flush=True)
+                print(f"     {verdict.state} {verdict.test} ({verdict.seconds:.0f} s)", flush=True)
     if show:
         return
     noticed = sum(verdict.state != "survived" for verdict in verdicts)
