@@ -64,7 +64,7 @@ OVER_HTTP = re.compile(
 
 
 class Drawn(NamedTuple):
-    """A line of a file, how often the same text stood in it before, and the change that is made to it."""
+    """A line of a file by its number and text, what it says after the change that was drawn, and the change."""
 
     path: str
     line: int
@@ -90,7 +90,7 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-class TestsFailAnyway(Exception):
+class FailsAnyway(Exception):
     """A test fails on the tree as it is, so that its failing says nothing about a change."""
 
 
@@ -118,11 +118,11 @@ def draw(found: dict[str, str], seed: int) -> Iterator[Drawn]:
             seen[text] = seen.get(text, 0) + 1
             lot = hashlib.sha256(f"{seed}\n{path}\n{text}\n{seen[text]}".encode()).digest()
             chosen = random.Random(lot).choice(list(on_line))  # noqa: S311  # a draw that anybody can repeat
-            lots.append((lot, Drawn(path, number, text, _changed_text(source, chosen), chosen)))
+            lots.append((lot, Drawn(path, number, text, changed_text(source, chosen), chosen)))
     yield from (drawn for _, drawn in sorted(lots))
 
 
-def _changed_text(source: str, mutation: Mutation) -> str:
+def changed_text(source: str, mutation: Mutation) -> str:
     """Return what stands on a change's lines after it, blanks drawn together."""
     start = source.rfind("\n", 0, mutation.end - len(source[mutation.start : mutation.end].lstrip())) + 1
     end = source.find("\n", mutation.end)
@@ -135,7 +135,7 @@ def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
     return [Equivalent(**entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["change"]]
 
 
-def tests_of(path: str) -> list[str]:
+def folders_of(path: str) -> list[str]:
     """Return the folders of tests that touch a file, the narrow ones first."""
     folders = next(tests for beginning, tests in TESTS.items() if path.startswith(f"{beginning}/"))
     over_http = bool(OVER_HTTP.search(path))
@@ -209,22 +209,22 @@ class Trial:
     """One copy of a tree, in which changes are tried one after another."""
 
     def __init__(self, copy: Path, seconds: float = SECONDS_MAXIMUM) -> None:
-        """Look once that the tests can be collected; raises TestsFailAnyway when they cannot."""
+        """Look once that the tests can be collected; raises FailsAnyway when they cannot."""
         self._copy = copy
         self._seconds = seconds
         self._sound: set[str] = set()
         collected = run_tests(copy, ["--collect-only", "tests/concurrency"], seconds)
         if collected.state != "survived":
-            raise TestsFailAnyway(collected.test)
+            raise FailsAnyway(collected.test)
 
     def of(self, drawn: Drawn) -> Verdict:
-        """Return what the tests say of a change; raises TestsFailAnyway when they say it without the change too."""
+        """Return what the tests say of a change; raises FailsAnyway when they say it without the change too."""
         with applied(self._copy, drawn):
-            verdict = run_tests(self._copy, tests_of(drawn.path), self._seconds)
+            verdict = run_tests(self._copy, folders_of(drawn.path), self._seconds)
         if verdict.state == "noticed" and verdict.test not in self._sound:
             alone = run_tests(self._copy, [verdict.test], self._seconds)
             if alone.state != "survived":
-                raise TestsFailAnyway(f"{verdict.test} fails without any change too")
+                raise FailsAnyway(f"{verdict.test} fails without any change too")
             self._sound.add(verdict.test)
         return verdict
 
@@ -243,30 +243,36 @@ def enough(verdicts: Sequence[Verdict]) -> bool:
 @click.option("--show", is_flag=True, help="Print what is drawn and run nothing.")
 def main(seed: int, count: int, only: str, *, show: bool) -> None:
     """Draw changes, try each, and print what became of it."""
+    lots = draw({path: text for path, text in sources(ROOT).items() if path.startswith(only)}, seed)
+    if show:
+        for number, drawn in enumerate(itertools.islice(lots, count), 1):
+            _print(number, drawn)
+        return
     listed = {(each.path, each.before, each.after): each.reason for each in equivalents()}
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="koinon-mutate-") as folder:
         trial = Trial(copied(ROOT, Path(folder)))
-        for drawn in draw({path: text for path, text in sources(ROOT).items() if path.startswith(only)}, seed):
+        for drawn in lots:
             if len(verdicts) == count:
                 break
-            print(f"{len(verdicts) + 1:>3}  {drawn.path}:{drawn.line}  {drawn.mutation.what}")
-            print(f"     - {drawn.before}\n     + {drawn.after}", flush=True)
+            _print(len(verdicts) + 1, drawn)
             if reason := listed.get((drawn.path, drawn.before, drawn.after)):
                 print(f"     equivalent, not counted: {reason}")
                 continue
-            verdict = Verdict("survived", "", 0) if show else trial.of(drawn)
+            verdict = trial.of(drawn)
             if verdict.state == "not importable":
                 print("     cannot be imported, not counted", flush=True)
                 continue
             verdicts.append(verdict)
-            if not show:
-                print(f"     {verdict.state} {verdict.test} ({verdict.seconds:.0f} s)", flush=True)
-    if show:
-        return
+            print(f"     {verdict.state} {verdict.test} ({verdict.seconds:.0f} s)", flush=True)
     noticed = sum(verdict.state != "survived" for verdict in verdicts)
     print(f"seed {seed}: {noticed} of {len(verdicts)} changes were noticed")
     sys.exit(0 if enough(verdicts) else 1)
+
+
+def _print(number: int, drawn: Drawn) -> None:
+    print(f"{number:>3}  {drawn.path}:{drawn.line}  {drawn.mutation.what}")
+    print(f"     - {drawn.before}\n     + {drawn.after}", flush=True)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def _statements(node: ast.AST) -> Iterator[Change]:
 def _negated(test: ast.expr) -> Iterator[Change]:
     """Yield the negation of a condition, where that is no comparison or negation, which are turned by themselves."""
     if not isinstance(test, ast.Compare | ast.UnaryOp):
-        yield "condition negated", test, f"(not {ast.unparse(test)})"
+        yield "condition negated", test, f"(not ({ast.unparse(test)}))"
 
 
 def _of_sql(source: str) -> Iterator[Mutation]:
