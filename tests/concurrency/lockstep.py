@@ -29,6 +29,10 @@ class Went(AssertionError):
     """Who should have waited went on: what makes it wait is gone."""
 
 
+class Waited(AssertionError):
+    """Who should have gone past what another holds waits for it."""
+
+
 class _WentDown(Exception):
     """Nobody commits any more."""
 
@@ -62,6 +66,17 @@ async def waits_for(holder: Connection, waiting: "asyncio.Task[Any]", observer: 
             if waiting.done():
                 raise Went(f"it ended without waiting: {waiting!r}")
             await asyncio.sleep(0)
+
+
+async def passes(holder: Connection, passing: "asyncio.Task[Result]", observer: asyncpg.Pool | Connection) -> Result:
+    """Return what work comes to that waits for nothing a session holds; raise Waited when it does."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not passing.done():
+            if await observer.fetchval(WAITING, holder.get_server_pid()):
+                passing.cancel()
+                raise Waited("it should have gone past what another holds")
+            await asyncio.sleep(0)
+    return passing.result()
 
 
 async def all_wait(observer: asyncpg.Pool | Connection, *waiting: "asyncio.Task[Any]") -> None:

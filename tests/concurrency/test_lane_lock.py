@@ -8,7 +8,8 @@ import pytest
 from koinon.database import transaction
 from offers.expiries import RUNS_OUT_AFTER, run_out
 from offers.intake import take_in
-from tests.concurrency.lockstep import aside, given_up, waits_for
+from offers.rewarding import settle_purchases
+from tests.concurrency.lockstep import aside, given_up, passes, waits_for
 from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, journal, pending, rewards
 
 KINDS = ("authorisation", "clearing")
@@ -79,3 +80,38 @@ async def test_a_clearing_meets_the_end_of_its_authorisation(database: asyncpg.P
 
     assert await rewards(ada) == [(500, 0, 0)]
     assert await journal(ada) == [("earn", 500)]
+
+
+async def test_two_workers_share_the_inbox(database: asyncpg.Pool) -> None:
+    """What one worker has taken another goes past: it takes in the messages of other cards meanwhile."""
+    league = await League().found()
+    ada, bob = await league.holder("tok_a"), await league.holder("tok_b")
+    await league.offer(activation_required=False)
+    await league.post(league.message("clearing", card_token="tok_a"))
+
+    async with transaction() as connection:
+        assert await take_in(RUNTIME)
+        assert not await passes(connection, aside(take_in(RUNTIME)), database)
+        await aside(league.post(league.message("clearing", 3000, card_token="tok_b", **EARLIER)))
+        assert await passes(connection, aside(take_in(RUNTIME)), database)
+        assert await database.fetchval("SELECT count(*) FROM offers.payment") == 1
+    await league.work()
+
+    assert (await balance(ada), await balance(bob)) == (500, 0)
+
+
+async def test_two_workers_share_what_is_to_be_settled(database: asyncpg.Pool) -> None:
+    """A purchase that one worker settles is nobody else's: another worker goes past it to the next."""
+    league = await League().found()
+    ada, bob = await league.holder("tok_a"), await league.holder("tok_b")
+    await league.offer(activation_required=False)
+    await league.till(ada)
+
+    async with transaction() as connection:
+        assert await settle_purchases(RUNTIME)
+        assert not await passes(connection, aside(settle_purchases(RUNTIME)), database)
+        await aside(league.till(bob))
+        assert await passes(connection, aside(settle_purchases(RUNTIME)), database)
+        assert (await balance(ada), await balance(bob)) == (0, 500)
+
+    assert (await balance(ada), await balance(bob)) == (500, 500)

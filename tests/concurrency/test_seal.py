@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from koinon.audit.sequencer import sequence
+from koinon.database import transaction
 from koinon.identity import keys
 from koinon.ledger.operations import Ledger, close_flipped_windows, flip_window, post
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from tests.concurrency.conftest import Open
-from tests.concurrency.lockstep import aside, holding, waits_for
+from tests.concurrency.lockstep import aside, holding, passes, waits_for
 from tests.ledger_kit import NOW, TODAY, Coalition
 
 BARRIER = "SELECT barrier_xid IS NOT NULL FROM ledger.settlement_window WHERE window_no = 1"
@@ -63,3 +64,20 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     assert await database.fetchval(STATE) == "SEALED"
     seal = msgspec.json.decode(await database.fetchval("SELECT content FROM audit.seal"))
     assert (seal["counter"], seal["issued"], seal["outstanding"]) == ("1", "70", "70")
+
+
+async def test_a_second_sequencer_leaves_the_log_to_the_first(
+    database: asyncpg.Pool, coalition: Coalition, runtime: Runtime
+) -> None:
+    """One process appends at a time; another finds nothing to do and does not stand in line."""
+    kit = coalition
+    await database.execute(PARTNER, kit.grocer, kit.programme_id, "grocer")
+    async with transaction() as connection:
+        await post(connection, kit.programme_id, [kit.earn(await kit.account(connection), 70)])
+
+    async with transaction() as connection:
+        assert await sequence(runtime)
+        assert not await passes(connection, aside(sequence(runtime)), database)
+
+    assert await database.fetchval("SELECT size FROM audit.log") == 1
+    assert not await sequence(runtime)
