@@ -246,6 +246,8 @@ def enough(verdicts: Sequence[Verdict]) -> bool:
 @click.option("--show", is_flag=True, help="Print what is drawn and run nothing.")
 def main(seed: int, count: int, skip: int, only: str, *, show: bool) -> None:
     """Draw changes, try each, and print what became of it."""
+    # What a shell starts in the background ignores it, and so would the tests that are to be ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = {path: text for path, text in sources(ROOT).items() if path.startswith(only)}
     lots = itertools.islice(enumerate(draw(found, seed), 1), skip, None)
     if show:
