@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 COMPILE := var/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help install demo up serve test test-long check format bench lock clean
+.PHONY: help install demo up serve test test-long mutate check format bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: install ## Run the tests (minutes)
 
 test-long: install ## Run the long tests too (tens of minutes)
 	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
+
+mutate: install ## Change 30 lines one by one and see that tests notice (an hour; ARGS="--seed 2" draws others)
+	@$(BIN)/python -m tests.mutate --seed 1 $(ARGS)
 
 check: install ## Lint, check types, check the directions of imports
 	@$(BIN)/ruff check .

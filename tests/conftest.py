@@ -16,6 +16,14 @@ from koinon.database.migrate import migrate
 
 # A check that lets a change in must not depend on the draw; elsewhere every run looks at other examples.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
+# Who only asks whether a test fails needs neither the smallest example of it nor to know that the machine is busy.
+hypothesis.settings.register_profile(
+    "unshrunk",
+    derandomize=True,
+    deadline=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("repeatable")
 

@@ -212,6 +212,40 @@ async def test_a_hold_ends_once(connection: Connection, coalition: Coalition, ac
     assert await books(connection) == before
 
 
+async def test_a_capture_before_the_hold_runs_out(connection: Connection, coalition: Coalition, account: int) -> None:
+    """The last instant before a hold runs out still captures it."""
+    kit = coalition
+    await kit.one(connection, kit.earn(account, 10))
+    command = kit.hold(account, 10)
+    hold = await kit.one(connection, command)
+    last = command.hold_expires_at - timedelta(microseconds=1)
+
+    await kit.one(connection, kit.capture(account, hold, occurred_at=last))
+
+    assert await wallet(connection, account, kit.unit_id) == (0, 0)
+    assert await hold_state(connection, hold) == "captured"
+
+
+@pytest.mark.parametrize("after", [timedelta(), timedelta(microseconds=1)])
+async def test_a_capture_when_the_hold_has_run_out(
+    connection: Connection, coalition: Coalition, account: int, after: timedelta
+) -> None:
+    """On the very instant it has run out, given back or not: no capture any more, and the release gives all back."""
+    kit = coalition
+    await kit.one(connection, kit.earn(account, 10))
+    command = kit.hold(account, 10)
+    hold = await kit.one(connection, command)
+    at = command.hold_expires_at + after
+    before = await books(connection)
+
+    (refused,) = await kit.post(connection, kit.capture(account, hold, occurred_at=at))
+
+    assert (refused.status, refused.answer) == ("refused", {"code": "redemption-not-open", "state": "expired"})
+    assert await books(connection) == before
+    await kit.one(connection, kit.release(account, hold, partner_id=None, occurred_at=at))
+    assert await wallet(connection, account, kit.unit_id) == (10, 0)
+
+
 async def test_capture_and_release_in_one_call(connection: Connection, coalition: Coalition, account: int) -> None:
     """In one call too, the first of them ends the hold."""
     kit = coalition

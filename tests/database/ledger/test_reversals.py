@@ -8,7 +8,8 @@ import pytest
 from koinon.database import Connection
 from koinon.ids import new_record_id
 from koinon.ledger.model import Outcome
-from tests.ledger_kit import TODAY, Coalition, books, lots, movements, statuses, wallet
+from koinon.ledger.operations import statements
+from tests.ledger_kit import TODAY, Coalition, books, hold_id, lots, movements, statuses, wallet
 
 LATER = date(2026, 12, 1)
 
@@ -195,6 +196,30 @@ async def test_a_burn_is_undone_lot_by_lot(connection: Connection, coalition: Co
         ("honoured", "wallet", 50, kit.grocer, 2, kit.cafe, 7),
         ("honoured", "wallet", 10, kit.grocer, 1, kit.cafe, 7),
     ]
+
+
+async def test_a_burn_is_undone_where_it_was_made(connection: Connection, coalition: Coalition, account: int) -> None:
+    """A capture and its reversal are journalled at the hold's place, for the member who spent, whatever they say."""
+    kit = coalition
+    await kit.one(connection, kit.earn(account, 30, place_id=4, member_id=5))
+    hold = await kit.one(connection, kit.hold(account, 10, place_id=9, member_id=8))
+    capture = await kit.one(connection, kit.capture(account, hold, place_id=6, member_id=7))
+
+    await kit.one(connection, kit.reverse_burn(account, capture, place_id=6, member_id=7, reason="mistake"))
+
+    journals = await connection.fetch(
+        "SELECT kind, place_id, member_id, hold_id, reason FROM ledger.journal WHERE account_id = $1"
+        " ORDER BY journal_id",
+        account,
+    )
+    assert [tuple(row) for row in journals] == [
+        ("earn", 4, 5, None, None),
+        ("hold", 9, 8, hold_id(hold), None),
+        ("capture", 9, 8, hold_id(hold), None),
+        ("reverse_burn", 9, 8, hold_id(hold), "mistake"),
+    ]
+    history = await connection.fetch(statements["history"], account, None, 2)
+    assert [(row["kind"], row["points"]) for row in history] == [("reverse_burn", 10), ("capture", -10)]
 
 
 async def test_a_burn_is_undone_once(connection: Connection, coalition: Coalition, account: int) -> None:

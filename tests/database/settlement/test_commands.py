@@ -149,3 +149,19 @@ async def test_verify_keeps_the_verifiers_exit_code(coalition: Coalition, databa
     code, _, errors = await koinon(nowhere, tmp_path, "verify", str(wrong))
     assert code == 1
     assert errors.startswith(f"{wrong}:")
+
+
+async def test_settle_says_that_the_log_is_stopped(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """A log whose tiles were changed takes no leaf more: nothing is settled, and the operator is told why."""
+    await coalition.s1_day()
+    await coalition.seal()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE audit.tile SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1)")
+    await owner.close()
+    before = await recorded()
+
+    code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", *NOW)
+
+    assert (code, output) == (1, "")
+    assert "the log is stopped: the tiles of " in errors
+    assert await recorded() == before

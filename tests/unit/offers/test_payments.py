@@ -46,6 +46,34 @@ def test_a_clearing_alone_is_a_purchase() -> None:
     assert amounts(payment) == {"cleared": 5000, "net": 5000, "confirmed": 5000}
 
 
+EARLY = "2026-03-01T10:00:00Z"
+RANKED = (
+    ("authorisation",),
+    ("increment",),
+    ("clearing", "clearing_adjustment"),
+    ("decline",),
+    ("auth_reversal", "clearing_reversal"),
+    ("auth_expiry",),
+    ("refund",),
+    ("refund_reversal",),
+    ("chargeback",),
+    ("chargeback_reversal",),
+)
+
+
+@pytest.mark.parametrize(("rank", "kinds"), list(enumerate(RANKED)))
+def test_whose_word_goes_first(rank: int, kinds: tuple[str, ...]) -> None:
+    """What bought leads what ended it, and that what gave back, however late it was; of equals the earlier leads."""
+    late = "2026-03-05T10:00:00Z"
+    for kind in kinds:
+        for later in (other for ranked in RANKED[rank + 1 :] for other in ranked):
+            payment = fold([message(later, occurred_at=EARLY), message(kind, occurred_at=late)])
+            assert (payment.led_by, payment.occurred_at.day) == (kind, 5), later
+        for equal in kinds:
+            payment = fold([message(kind, occurred_at=late), message(equal, 1, occurred_at=EARLY)])
+            assert (payment.led_by, payment.occurred_at.day) == (equal, 1)
+
+
 @pytest.mark.parametrize(("second", "total"), [(1500, 4000), (2500, 5000), (3500, 6000)])
 def test_several_clearings_add_up(second: int, total: int) -> None:
     """The sum may be below, at or above the authorisation; until the last leg the rest is expected."""

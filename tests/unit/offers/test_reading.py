@@ -120,6 +120,15 @@ def test_every_field_is_accepted_and_kept() -> None:
     assert written == EVERYTHING | {"occurred_at": "2026-03-02T12:00:00.250000+02:00"}
 
 
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00", "2199-12-30T23:59:59"])
+def test_the_first_and_the_last_moments_are_read(moment: str) -> None:
+    """A clock that was never set tells the first second of 1970, which is a time like others."""
+    kept = message(occurred_at=f"{moment}Z", merchant_local_datetime=moment)
+
+    assert kept.occurred_at == datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert kept.merchant_local_datetime == datetime.fromisoformat(moment)
+
+
 def test_what_is_not_sent_stays_unknown() -> None:
     """A missing field is None, and the source is the feed's."""
     kept = message()
@@ -185,6 +194,7 @@ def test_fillers_of_networks_say_nothing(nothing: str) -> None:
         ({"billing_currency": "EUR"}, [("/billing_amount_minor", "incomplete-pair")]),
         ({"components": {"tip_minor": 5001}}, [("/components/tip_minor", "component-exceeds-amount")]),
         ({"components": {"tip": 1}}, [("/components/tip", "unknown-field")]),
+        ({"components": {"tip/~": 1}}, [("/components/tip~1~0", "unknown-field")]),
         ({"components": {"tip_minor": -1}}, [("/components/tip_minor", "out-of-range")]),
         ({"occurred_at": "2026-03-02T10:00:00"}, [("/occurred_at", "no-offset")]),
         ({"occurred_at": "yesterday"}, [("/occurred_at", "bad-format")]),

@@ -129,6 +129,7 @@ def test_a_till_and_a_card_see_the_same_purchase() -> None:
         ({"card_token": "tok_b"}, 7),
         ({"source_id": "src_b"}, 7),
         ({"card_token": None}, 7),
+        ({"card_token": None, "par": "V0010013019010000000000000001"}, 7),
         ({"auth_code": "Z9Y8X7"}, 7),
         ({"auth_code": "000000"}, 7),
         ({"place_id": 8}, 7),

@@ -7,7 +7,7 @@ import pytest
 import rfc8785
 
 from settlement.calculation import calculate, expect
-from settlement.model import Calculation, Leg, SettlementError
+from settlement.model import Calculation, Leg, Outstanding, SettlementError
 from tests.unit.settlement.books import (
     Event,
     contract,
@@ -316,6 +316,23 @@ def test_points_without_a_contract_are_not_settled(events: list[Event], reason: 
     """A position under an unknown version stops the calculation and names it."""
     with pytest.raises(SettlementError, match=reason):
         calculate(COALITION, {}, positions(events), facts([]))
+
+
+@pytest.mark.parametrize(
+    ("left", "reason"),
+    [
+        (Outstanding("a", 9, 1), "a has no contract version 9"),
+        (Outstanding("z", 1, 1), "z has no contract version 1"),
+    ],
+)
+def test_outstanding_points_without_a_contract_are_not_settled(left: Outstanding, reason: str) -> None:
+    """Lots of a version that nobody signed have no worth: also a night on which nothing happened stops, and says so."""
+    first = calculate(COALITION, {}, positions([issued("a", 1_000)]), facts([issued("a", 1_000)]))
+    quiet = facts([issued("a", 1_000)], 13, first.pool.balance)
+    assert calculate(COALITION, first.carried, [], quiet).pool.holds
+
+    with pytest.raises(SettlementError, match=f"^{reason}$"):
+        calculate(COALITION, first.carried, [], msgspec.structs.replace(quiet, outstanding=(*quiet.outstanding, left)))
 
 
 def test_both_sides_of_spent_points_must_agree() -> None:
