@@ -239,9 +239,7 @@ def enough(verdicts: Sequence[Verdict]) -> bool:
 @click.command(help=__doc__)
 @click.option("--seed", type=int, required=True, help="Chooses the lines; the same seed draws the same ones.")
 @click.option("--count", type=int, default=30, show_default=True, help="How many changes to try.")
-@click.option(
-    "--skip", default=0, help="How many of the lines to pass over, to go on where a run was ended."
-)
+@click.option("--skip", default=0, help="How many of the lines to pass over, to go on where a run was ended.")
 @click.option("--only", default="", help="Draw from paths that begin so alone.")
 @click.option("--show", is_flag=True, help="Print what is drawn and run nothing.")
 def main(seed: int, count: int, skip: int, only: str, *, show: bool) -> None:

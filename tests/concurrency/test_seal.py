@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 import pytest
 
+from koinon import keyring
 from koinon.audit.sequencer import sequence
 from koinon.database import transaction
-from koinon.identity import keys
 from koinon.ledger.operations import Ledger, close_flipped_windows, flip_window, post
 from koinon.runtime import Runtime
 from koinon.settings import Settings
@@ -28,8 +28,8 @@ SUBMISSIONS = "LOCK TABLE audit.submission"
 def runtime(tmp_path: Path) -> Runtime:
     """Give a runtime with keys of its own."""
     settings = Settings(folder=tmp_path)
-    keys.create(settings.keys_folder)
-    return Runtime(settings=settings, keys=keys.load(settings.keys_folder), ledger=Ledger())
+    keyring.create(settings.keys_folder)
+    return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
 
 
 async def test_a_journal_that_comes_after_the_look_is_waited_for(
