@@ -15,6 +15,7 @@ import msgspec
 
 from koinon.database import Connection, beside, transaction
 from koinon.ids import new_record_id
+from koinon.members.directory import accounts_of
 from koinon.places.model import identifier
 from koinon.runtime import Runtime
 from offers.joins import join_keys
@@ -109,6 +110,8 @@ async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> lis
     links: dict[int, list[asyncpg.Record]] = {}
     for row in await connection.fetch(statements["cards_of"], sorted({row["card_key"] for row in rows})):
         links.setdefault(row["card_key"], []).append(row)
+    members = {link["member_id"] for each in links.values() for link in each}
+    accounts = await accounts_of(connection, sorted(members)) if members else {}
     arrived = []
     for row in rows:
         if row["card_key"] not in links:
@@ -121,7 +124,7 @@ async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> lis
             Arrived(
                 row=row,
                 message=message,
-                account_id=link["account_id"],
+                account_id=accounts[link["member_id"]],
                 member_id=link["member_id"],
                 linked_at=link["linked_at"],
             )

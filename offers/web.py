@@ -11,14 +11,13 @@ from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.identity.sources import Source, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
-from koinon.ledger.model import content_hash
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
 from koinon.ledger.redemptions import ContractMissing, UnknownMember, UnknownPlace
 from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
 from koinon.web.bodies import read_body
 from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
 from koinon.web.openapi import Keyed, Signed, answers, writes
-from koinon.web.requests import Write, answer, once, write_of
+from koinon.web.requests import Write, answer, once, request_hash, write_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
 from offers.earnings import Earning, NewEarning, UnknownEarning
 from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
@@ -186,8 +185,7 @@ async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, W
     webhook_id = verify_source(request.headers, body, source)
     if len(webhook_id) > 255:
         raise InvalidInput("webhook-id has at most 255 characters")
-    digest = content_hash(request.method, request.scope["path"], body)
-    return source, Write(caller=source.caller, key=webhook_id, content_hash=digest), body
+    return source, Write(caller=source.caller, key=webhook_id, content_hash=request_hash(request, body)), body
 
 
 router = Router("/v1", route_handlers=[record_earning, record_reversal, link_card, unlink_card, post_transactions])

@@ -4,6 +4,7 @@
 CREATE SCHEMA offers;
 
 -- A token that a source asserted to be a member's. card_key is made from programme, source and token (offers/cards.py).
+-- A link names the member alone: which account their purchases belong to is asked when a message is matched.
 CREATE TABLE offers.card (
     card_key bigint NOT NULL,
     link_id uuid NOT NULL,
@@ -14,7 +15,6 @@ CREATE TABLE offers.card (
     last4 text,
     network text,
     member_id bigint NOT NULL,
-    account_id bigint NOT NULL,
     linked_at timestamptz NOT NULL,
     unlinked_at timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import segno
+import structlog
 from litestar import Response, Router, get
 from litestar.config.app import AppConfig
 from litestar.params import FromQuery
 
 from koinon.clock import machine_now
 from koinon.database import pool
+from koinon.identity.keys import KeysMissing
+from koinon.identity.sealing import Unreadable
 from koinon.members import pay_codes, reading
 from koinon.members.model import BrandBalance, Wallet
 from koinon.members.pending import pending_sources
+from koinon.members.profiles import read_profile
 from koinon.members.web import of_member, record_of_cursor
 from koinon.web.cursors import PageCursor
 from koinon.web.pages.charts import ring
@@ -26,6 +30,8 @@ EVENTS_AT_HOME = 5
 EVENTS = 25
 QR_BORDER_MODULES = 4
 """The light zone that ISO/IEC 18004 wants around a code."""
+
+log = structlog.get_logger(__name__)
 
 
 async def load_wallet(request: PageRequest) -> dict[str, Any]:
@@ -42,6 +48,17 @@ async def load_latest(request: PageRequest) -> dict[str, Any]:
     _, _, account_id = of_member(request.user)
     async with pool().acquire() as connection:
         return {"events": await reading.read_history(connection, account_id, None, EVENTS_AT_HOME)}
+
+
+async def load_profile(request: PageRequest) -> dict[str, Any]:
+    """Return what the member told of themselves; None when it does not open, which takes no other panel away."""
+    _, member_id, _ = of_member(request.user)
+    try:
+        async with pool().acquire() as connection:
+            return {"profile": await read_profile(connection, request.app.state.runtime.keys.masters, member_id)}
+    except (Unreadable, KeysMissing):
+        log.exception("a member's fields do not open")
+        return {"profile": None}
 
 
 @get("/me/history", guards=[signed_in("member", "me:read")], include_in_schema=False)
@@ -92,6 +109,7 @@ PANELS = (
     Panel("member", "navigation", 50, "members/history_entry.html"),
     Panel("member", "home", 10, "members/wallet.html", load_wallet),
     Panel("member", "home", 30, "members/latest.html", load_latest),
+    Panel("member", "home", 40, "members/profile.html", load_profile),
 )
 
 router = Router("/", route_handlers=[history, pay_code])

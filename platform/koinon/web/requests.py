@@ -1,5 +1,6 @@
 """Writes over HTTP: the caller, the key, the content's hash, and the answer that is given again."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from litestar import Request, Response
 
 from koinon.database import Connection, raced
+from koinon.identity.keys import derived
 from koinon.identity.model import Caller
 from koinon.ledger.model import content_hash
 from koinon.problems import IdempotencyKeyMissing, IdempotencyKeyReused, invalid_field
@@ -50,8 +52,18 @@ async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
         raise IdempotencyKeyMissing
-    digest = content_hash(request.method, request.scope["path"], msgspec.json.encode(data, order="sorted"))
+    digest = request_hash(request, msgspec.json.encode(data, order="sorted"))
     return Write(caller=request.user, key=key, content_hash=digest)
+
+
+def request_hash(request: Request[Any, Any, Any], content: bytes) -> str:
+    """Return the hash (hex) by which the content of a request is known again: its method, its path, what it says.
+
+    It is keyed: with a bare hash, whoever reads the database could try all telephone numbers until one fits.
+    """
+    digest = content_hash(request.method, request.scope["path"], content)
+    key = derived(request.app.state.runtime.keys.secret, b"content of requests")
+    return hmac.digest(key, bytes.fromhex(digest), "sha256").hex()
 
 
 async def once(

@@ -56,13 +56,13 @@ CREATE TABLE identity.assertion_used (
 );
 CREATE INDEX assertion_used_expiry ON identity.assertion_used (expires_at);
 
--- A browser that signed in. The cookie's value is known only as its SHA-256.
+-- A browser that signed in. The cookie's value is known only as its SHA-256. A member's names the member alone: their
+-- account may become another one (a household's, or that of a member who turned out to be the same person).
 CREATE TABLE identity.session (
     session_hash bytea PRIMARY KEY,
     kind text NOT NULL,
     programme_id bigint REFERENCES parties.programme,
     member_id bigint,
-    account_id bigint,
     staff_id bigint REFERENCES identity.staff,
     partner_id bigint REFERENCES parties.partner,
     created_at timestamptz NOT NULL,
@@ -70,9 +70,8 @@ CREATE TABLE identity.session (
     expires_at timestamptz NOT NULL,
     ended_at timestamptz,
     CONSTRAINT session_kind CHECK (
-        (kind = 'member' AND member_id IS NOT NULL AND account_id IS NOT NULL AND programme_id IS NOT NULL
-            AND staff_id IS NULL AND partner_id IS NULL)
-        OR (kind = 'staff' AND staff_id IS NOT NULL AND member_id IS NULL AND account_id IS NULL
+        (kind = 'member' AND member_id IS NOT NULL AND programme_id IS NULL AND staff_id IS NULL AND partner_id IS NULL)
+        OR (kind = 'staff' AND staff_id IS NOT NULL AND member_id IS NULL
             AND (partner_id IS NULL) = (programme_id IS NULL))
     )
 ) WITH (fillfactor = 80);
@@ -108,13 +107,13 @@ CREATE TABLE identity.source (
     CONSTRAINT source_public_key_length CHECK (octet_length(public_key) = 32)
 );
 
--- Mail that is to leave, written in the transaction of what it tells about. Once it left, or nobody can want it any
--- more, recipient and body are emptied: what stays is that it was sent, and when.
+-- Mail that is to leave, written in the transaction of what it tells about. Recipient and body are sealed under a key
+-- of the installation, for it may be for somebody who has no key of their own. Once it left, or nobody can want it any
+-- more, they are emptied: what stays is that it was sent, and when.
 CREATE TABLE delivery.mail (
     mail_id bigint PRIMARY KEY,
-    recipient text,
     subject text NOT NULL,
-    body text,
+    sealed_letter bytea,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
@@ -122,8 +121,8 @@ CREATE TABLE delivery.mail (
     last_error text,
     sent_at timestamptz,
     given_up_at timestamptz,
-    CONSTRAINT mail_readable CHECK (
-        sent_at IS NOT NULL OR given_up_at IS NOT NULL OR (recipient IS NOT NULL AND body IS NOT NULL)
+    CONSTRAINT mail_kept_while_waiting CHECK (
+        (sealed_letter IS NULL) = (sent_at IS NOT NULL OR given_up_at IS NOT NULL)
     )
 ) WITH (fillfactor = 80);
 CREATE INDEX mail_due ON delivery.mail (next_attempt_at) WHERE sent_at IS NULL AND given_up_at IS NULL;
