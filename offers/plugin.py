@@ -25,7 +25,7 @@ class Offers(Context):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes, the pages, the proof that a card was just presented, and the points that are on their way."""
-        app_config.state["earnings"] = Earnings(app_config.state["runtime"].keys.secret)
+        app_config.state["earnings"] = Earnings(app_config.state["runtime"].keys)
         app_config.state["card_proof"] = owner_of
         add_pending_source(app_config, pending_points)
         app_config.route_handlers.extend([router, catalogue_router, backlog_router])

@@ -81,14 +81,14 @@ CREATE INDEX purchase_unsettled ON offers.purchase (account_id, purchase_id) WHE
 CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- What a till said about a purchase: points stated by the brand, or none (its offers decide). What was taken back may
--- be rung up again: of a purchase's sightings one stands at most.
+-- be rung up again: of a purchase's sightings one stands at most. The till's receipt is sealed under the member's key.
 CREATE TABLE offers.till_sighting (
     account_id bigint NOT NULL,
     sighting_id uuid NOT NULL DEFAULT uuidv7(),
     purchase_id uuid NOT NULL,
     partner_id bigint NOT NULL,
     place_id bigint NOT NULL,
-    receipt text,
+    sealed_receipt bytea,
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
     stated_points bigint,

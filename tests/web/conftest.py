@@ -10,11 +10,14 @@
 """
 
 import asyncio
+import io
+import logging
 import re
 import shutil
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +28,11 @@ import httpx
 import jwt
 import msgspec
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
+from koinon import logging as log_chain
 from koinon.app import create_app, runtime_of
 from koinon.database import pool, transaction
 from koinon.delivery.model import Letter
@@ -252,6 +257,20 @@ def secret(settings: Settings) -> bytes:
 def callers(client: httpx.AsyncClient, settings: Settings) -> Callers:
     """Give what makes callers of every kind."""
     return Callers(client, settings)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Log as the platform does, whatever its severity, and give all of it; the test's own HTTP client is left out."""
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        log_chain.configure("debug")
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.CRITICAL, logger=name)
+    yield lambda: written.getvalue() + caplog.text
+    structlog.reset_defaults()
 
 
 async def newest_letter(secret: bytes) -> Letter:

@@ -1,9 +1,6 @@
 """Logs: after a day's flow, failures among it, they hold no card number, no secret and nothing about a person."""
 
-import io
-import logging
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -11,7 +8,6 @@ import pytest
 import structlog
 from litestar import Litestar
 
-from koinon import logging as log_chain
 from koinon.database import transaction
 from koinon.delivery.jobs import send_due_mail
 from koinon.members import operations
@@ -23,20 +19,6 @@ EMAIL = "augusta.byron@example.org"
 NAME = "Augusta Byron"
 PHONE = "+358401234567"
 TOKEN = "tok-4f1d0c6e-augusta"
-
-
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """Log as the platform does, whatever its severity, and give all of it; the test's own HTTP client is left out."""
-    written = io.StringIO()
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", written)
-        log_chain.configure("debug")
-    caplog.set_level(logging.DEBUG)
-    for name in ("httpx", "httpcore"):
-        caplog.set_level(logging.CRITICAL, logger=name)
-    yield lambda: written.getvalue() + caplog.text
-    structlog.reset_defaults()
 
 
 async def break_at_the_database(*_: Any, **__: Any) -> None:

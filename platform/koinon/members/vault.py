@@ -6,9 +6,11 @@ nobody again.
 """
 
 import os
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import msgspec
+import structlog
 
 from koinon.database import Connection, beside, raced
 from koinon.identity.keys import KeysMissing, MasterKeys
@@ -21,6 +23,8 @@ KEY_BYTES = 32
 VERSION_BYTES = 4
 NUMBER_BYTES = 8
 FIRST_VERSION = 1
+
+log = structlog.get_logger(__name__)
 
 
 class MemberKey:
@@ -84,6 +88,24 @@ async def key_of(connection: Connection, masters: MasterKeys, member_id: int) ->
     if row is None:
         return None
     return MemberKey.unwrap(masters, member_id, row["key_version"], row["master_version"], row["wrapped"])
+
+
+def sealed_text(
+    masters: MasterKeys, member_id: int, row: Mapping[str, Any], field: str, text: str | None
+) -> bytes | None:
+    """Return what somebody else wrote about a member as it is stored; `row` holds the member's key, wrapped.
+
+    Nothing is kept of what is written about somebody who was erased. A key that does not open loses the text, which is
+    logged, and not the purchase that it is about.
+    """
+    if text is None or row["wrapped"] is None:
+        return None
+    try:
+        key = MemberKey.unwrap(masters, member_id, row["key_version"], row["master_version"], row["wrapped"])
+    except (Unreadable, KeysMissing):
+        log.exception("a text was not kept", field=field, member=public("mem", member_id))
+        return None
+    return key.seal(field, text)
 
 
 async def destroy_key(connection: Connection, member_id: int) -> bool:
