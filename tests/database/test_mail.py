@@ -29,7 +29,7 @@ from koinon.clock import machine_now
 from koinon.database import transaction
 from koinon.delivery import jobs
 from koinon.delivery.jobs import SLICE, send_due_mail
-from koinon.delivery.model import LONGEST_PAUSE, TRIED_FOR, pause
+from koinon.delivery.model import TRIED_FOR
 from koinon.delivery.operations import LEASE, open_letter, queue_mail
 from koinon.delivery.senders import MailUrlInvalid
 from koinon.identity import keys
@@ -118,12 +118,11 @@ def runtime_with(tmp_path: Path) -> Callable[[str | None], Runtime]:
 RuntimeWith = Callable[[str | None], Runtime]
 
 
-async def queue(recipient: str = ANNA, body: str = "Hello Änna", expires_at: datetime | None = None) -> int:
+async def queue(recipient: str = ANNA, expires_at: datetime | None = None) -> int:
     """Queue a mail in a transaction of its own."""
+    letter = {"recipient": recipient, "subject": "Hëllo", "body": "Hello Änna"}
     async with transaction() as connection:
-        return await queue_mail(
-            connection, SECRET, recipient=recipient, subject="Hëllo", body=body, expires_at=expires_at
-        )
+        return await queue_mail(connection, SECRET, **letter, expires_at=expires_at)
 
 
 async def only(database: asyncpg.Pool) -> dict[str, Any]:
@@ -393,11 +392,3 @@ async def test_a_wrong_url_is_said(database: asyncpg.Pool, runtime_with: Runtime
         await send_due_mail(runtime_with("mail.example.org:25"))
 
     assert (await only(database))["recipient"] == ANNA
-
-
-def test_pauses_double_up_to_an_hour() -> None:
-    """Attempts are 5, 10, 20 … seconds apart and at last an hour, more or less a half."""
-    assert [pause(attempts, 1000).total_seconds() for attempts in (1, 2, 3, 10)] == [5, 10, 20, 2560]
-    assert pause(11, 1000) == pause(10_000, 1000) == LONGEST_PAUSE
-    assert pause(1, 500) == timedelta(milliseconds=2500)
-    assert pause(1, 1500) == timedelta(milliseconds=7500)
