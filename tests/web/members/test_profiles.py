@@ -1,5 +1,6 @@
 """What members told of themselves: shown to them alone, readable while their key is there, and wherever points are."""
 
+import re
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -10,8 +11,10 @@ from litestar import Litestar
 
 from koinon import ids
 from koinon.database import transaction
+from koinon.identity import keys
 from koinon.members import pages
 from koinon.members.directory import contact_hash
+from koinon.members.operations import NewMember, enrol
 from koinon.members.vault import destroy_key
 from tests.web.conftest import Callers, newest_code
 from tests.web.pages.conftest import browser_of
@@ -140,6 +143,22 @@ async def test_an_address_is_known_however_it_is_written(
         contact_hash(bytes(32), 1, "email", EMAIL)
     }
     assert len(hashes) == 5
+
+
+async def test_own_keys_cost_one_statement(callers: Callers, database: asyncpg.Pool) -> None:
+    """Enrolling somebody new writes their key beside them; who is known already costs nothing more."""
+    scheme = await open_scheme(callers)
+    grocer = ids.private("par", await scheme.partner())
+    keyring = keys.load(callers.settings.keys_folder)
+    for expected in (["contact", "member", "member_key"], []):
+        seen: list[str] = []
+        async with database.acquire() as connection, connection.transaction():
+            with connection.query_logger(lambda query, seen=seen: seen.append(query.query)):
+                await enrol(connection, keyring, grocer, NewMember(email=EMAIL, phone=PHONE, name=NAME))
+        touching = [each for each in seen if re.search(r'"?members"?\.', each)]
+        written = [found[1] for each in touching if (found := re.search(r'INSERT INTO "?members"?\."?(\w+)', each))]
+        assert written == expected
+        assert len(touching) == len(expected) + 1, "beside these, one look for the contacts"
 
 
 async def join(owner: asyncpg.Connection, person: Person, other: Person) -> None:
