@@ -105,7 +105,6 @@ async def link(connection: Connection, programme_id: int, source_id: int, assert
         asserted.last4,
         asserted.network,
         member_id,
-        facts["account_id"],
         business_now(facts["clock_at"]),
     )
     if row["member_id"] != member_id or row["token"] != asserted.token:

@@ -1,5 +1,5 @@
 -- member: a member of a programme, with the programme's clock
-SELECT m.account_id, p.clock_at
+SELECT p.clock_at
 FROM members.member m JOIN parties.programme p USING (programme_id)
 WHERE m.programme_id = $1 AND m.member_id = $2;
 
@@ -14,9 +14,8 @@ SET card_keys = CASE WHEN $6 = ANY (a.card_keys) THEN a.card_keys ELSE a.card_ke
 RETURNING member_id;
 
 -- claim_card: the active link of a card, after this claim; a payment account that nobody told before is noted
-INSERT INTO offers.card AS c (card_key, link_id, programme_id, source_id, token, par, last4, network, member_id, account_id,
-    linked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO offers.card AS c (card_key, link_id, programme_id, source_id, token, par, last4, network, member_id, linked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (card_key) WHERE unlinked_at IS NULL DO UPDATE SET par = coalesce(c.par, excluded.par)
 RETURNING card_key, link_id, token, par, member_id, last4, linked_at;
 

@@ -34,6 +34,8 @@ from koinon.fields import (
 )
 from koinon.http.requests import Write
 from koinon.ids import new_record_id
+from koinon.keyring import Keyring, MasterKeys
+from koinon.members.vault import sealed_text
 from koinon.money import EXPONENTS
 from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
@@ -124,8 +126,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Earnings:
     """The earnings of one process: concurrent tills share one transaction."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._gatherer: Gatherer[Asked, Answer] = Gatherer(partial(earn_many, secret), maximum=BATCH_MAXIMUM)
+    def __init__(self, keys: Keyring) -> None:
+        self._gatherer: Gatherer[Asked, Answer] = Gatherer(partial(earn_many, keys), maximum=BATCH_MAXIMUM)
 
     async def earn(self, write: Write, earning: NewEarning) -> Answer:
         """Record a purchase and post what it earns.
@@ -168,12 +170,15 @@ def _private(prefix: str, text: str, pointer: str) -> int:
         raise invalid_field(pointer, str(error)) from None
 
 
-async def earn_many(secret: bytes, asked: Sequence[Asked]) -> list[Answer]:
-    """Record purchases and post what they earn, in one transaction, and answer each; `secret` names their journals."""
-    return await raced(lambda connection: _earn_many(connection, secret, asked))
+async def earn_many(keys: Keyring, asked: Sequence[Asked]) -> list[Answer]:
+    """Record purchases and post what they earn, in one transaction, and answer each.
+
+    `keys`, the installation's, name the journals and open the members' keys that the tills' receipts are sealed under.
+    """
+    return await raced(lambda connection: _earn_many(connection, keys, asked))
 
 
-async def _earn_many(connection: Connection, secret: bytes, asked: Sequence[Asked]) -> list[Answer]:
+async def _earn_many(connection: Connection, keys: Keyring, asked: Sequence[Asked]) -> list[Answer]:
     # What was answered before is answered again, also what would be refused today.
     answers = await _answered(connection, asked, range(len(asked)))
     facts = await _facts(connection, asked)
@@ -192,10 +197,10 @@ async def _earn_many(connection: Connection, secret: bytes, asked: Sequence[Aske
     fresh = await _claim(connection, asked, _open(asked, answers))
     if fresh:
         seen = await seen_by_card(connection, {place: standing[place] for place in fresh if place in standing})
-        sightings, purchases = await _record(connection, asked, facts, fresh, seen)
+        sightings, purchases = await _record(connection, keys.masters, asked, facts, fresh, seen=seen)
         settled = {each.key: each for each in await settle(connection, purchases)}
         bodies = [
-            msgspec.json.encode(_earning(secret, facts[place], asked[place].partner_id, sighting, settled[key]))
+            msgspec.json.encode(_earning(keys.secret, facts[place], asked[place].partner_id, sighting, settled[key]))
             for place, sighting, key in zip(fresh, sightings, purchases, strict=True)
         ]
         await connection.execute(
@@ -277,9 +282,11 @@ async def _answered(connection: Connection, asked: Sequence[Asked], places: Sequ
 
 async def _record(
     connection: Connection,
+    masters: MasterKeys,
     asked: Sequence[Asked],
     facts: Sequence[asyncpg.Record],
     fresh: Sequence[int],
+    *,
     seen: Mapping[int, asyncpg.Record],
 ) -> tuple[list[UUID], list[PurchaseKey]]:
     """Write the fresh sightings, each on the purchase that the card has shown already or on a new one; return both.
@@ -312,7 +319,10 @@ async def _record(
         list(purchases.values()),
         [each.partner_id for each in told],
         [each.place_id for each in told],
-        [each.earning.receipt for each in told],
+        [
+            sealed_text(masters, asked[place].member_id, facts[place], "earning receipt", asked[place].earning.receipt)
+            for place in fresh
+        ],
         [each.earning.amount_minor for each in told],
         [each.earning.currency for each in told],
         [each.earning.points for each in told],

@@ -1,6 +1,6 @@
 -- till_facts: what tills' earnings need to know, in one look: programme and time, the caller's code, member, place, contract
 SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, $6::timestamptz) AS now,
-    pa.code AS partner, m.account_id,
+    pa.code AS partner, m.account_id, k.key_version, k.master_version, k.wrapped,
     EXISTS (SELECT FROM places.place pl WHERE pl.place_id = g.place_id AND pl.partner_id = pa.partner_id) AS own_place,
     EXISTS (SELECT FROM parties.contract c
             WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted,
@@ -11,6 +11,7 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::big
 JOIN parties.partner pa ON pa.partner_id = g.partner_id
 JOIN parties.programme pr ON pr.programme_id = pa.programme_id
 LEFT JOIN members.member m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
+LEFT JOIN members.member_key k ON k.member_id = m.member_id
 ORDER BY g.position;
 
 -- claim_requests: take idempotency keys; gives the positions that were new
@@ -49,9 +50,9 @@ INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, o
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[]);
 
 -- add_sightings: what tills said
-INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, receipt, amount_minor,
+INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, sealed_receipt, amount_minor,
     currency, stated_points, card_token, source_id, auth_code, occurred_at)
-SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
+SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bigint[],
     $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::timestamptz[]);
 
 -- reverse_sighting: a till takes its earning back, once; gives its purchase

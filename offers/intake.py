@@ -16,6 +16,7 @@ import msgspec
 from koinon.clock import machine_now
 from koinon.database import Connection, beside, pool, transaction
 from koinon.ids import new_record_id
+from koinon.members.directory import accounts_of
 from koinon.places.model import identifier
 from koinon.runtime import Runtime
 from offers.joins import join_keys
@@ -135,6 +136,8 @@ async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> lis
     links: dict[int, list[asyncpg.Record]] = {}
     for row in await connection.fetch(statements["cards_of"], sorted({row["card_key"] for row in rows})):
         links.setdefault(row["card_key"], []).append(row)
+    members = {link["member_id"] for each in links.values() for link in each}
+    accounts = await accounts_of(connection, sorted(members)) if members else {}
     arrived = []
     for row in rows:
         if row["card_key"] not in links:
@@ -147,7 +150,7 @@ async def _linked(connection: Connection, rows: Sequence[asyncpg.Record]) -> lis
             Arrived(
                 row=row,
                 message=message,
-                account_id=link["account_id"],
+                account_id=accounts[link["member_id"]],
                 member_id=link["member_id"],
                 linked_at=link["linked_at"],
             )

@@ -28,7 +28,7 @@ class Offers(Context):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes, the pages, the proof that a card was just presented, and the points that are on their way."""
         runtime = runtime_in(app_config)
-        runtime.share(Earnings(runtime.keys.secret))
+        runtime.share(Earnings(runtime.keys))
         runtime[CardProofs].owner_of = owner_of
         runtime[PendingSources].add(pending_points)
         app_config.route_handlers.extend([router, catalogue_router, backlog_router])

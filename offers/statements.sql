@@ -18,7 +18,7 @@ AND (i.next_try_at IS NULL OR i.next_try_at <= $4)
 RETURNING i.programme_id, i.tries, i.set_aside_at;
 
 -- cards_of: the links of cards, ended or not, in the order in which they held
-SELECT c.card_key, c.member_id, c.account_id, c.linked_at, c.unlinked_at
+SELECT c.card_key, c.member_id, c.linked_at, c.unlinked_at
 FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) ORDER BY c.card_key, c.linked_at, c.recorded_at;
 
 -- open_lanes: make the lanes of accounts that have none yet

@@ -12,8 +12,7 @@ from koinon.callers.model import Caller
 from koinon.http.bodies import read_body
 from koinon.http.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
 from koinon.http.openapi import Keyed, Signed, answers, writes
-from koinon.http.requests import Write, answer, once, write_of
-from koinon.idempotency.model import content_hash
+from koinon.http.requests import Write, answer, once, request_hash, write_of
 from koinon.identity.sources import Source, Sources, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
@@ -188,8 +187,7 @@ async def _signed(request: Request[Any, Any, Any], name: str) -> tuple[Source, W
     webhook_id = verify_source(request.headers, body, source)
     if len(webhook_id) > 255:
         raise InvalidInput("webhook-id has at most 255 characters")
-    digest = content_hash(request.method, request.scope["path"], body)
-    return source, Write(caller=source.caller, key=webhook_id, content_hash=digest), body
+    return source, Write(caller=source.caller, key=webhook_id, content_hash=request_hash(request, body)), body
 
 
 router = Router("/v1", route_handlers=[record_earning, record_reversal, link_card, unlink_card, post_transactions])

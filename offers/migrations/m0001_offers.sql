@@ -4,6 +4,7 @@
 CREATE SCHEMA offers;
 
 -- A token that a source asserted to be a member's. card_key is made from programme, source and token (offers/cards.py).
+-- A link names the member alone: which account their purchases belong to is asked when a message is matched.
 CREATE TABLE offers.card (
     card_key bigint NOT NULL,
     link_id uuid NOT NULL,
@@ -14,7 +15,6 @@ CREATE TABLE offers.card (
     last4 text,
     network text,
     member_id bigint NOT NULL,
-    account_id bigint NOT NULL,
     linked_at timestamptz NOT NULL,
     unlinked_at timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -98,14 +98,14 @@ CREATE INDEX purchase_failed ON offers.purchase (account_id, next_try_at)
 CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- What a till said about a purchase: points stated by the brand, or none (its offers decide). What was taken back may
--- be rung up again: of a purchase's sightings one stands at most.
+-- be rung up again: of a purchase's sightings one stands at most. The till's receipt is sealed under the member's key.
 CREATE TABLE offers.till_sighting (
     account_id bigint NOT NULL,
     sighting_id uuid NOT NULL DEFAULT uuidv7(),
     purchase_id uuid NOT NULL,
     partner_id bigint NOT NULL,
     place_id bigint NOT NULL,
-    receipt text,
+    sealed_receipt bytea,
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
     stated_points bigint,

@@ -1,6 +1,7 @@
 """The installation's own private keys, one file each, in a folder that only it can read."""
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,18 +16,65 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 SECRET_BYTES = 32
+MASTER_BYTES = 32
+MASTER = re.compile(r"master\.([1-9][0-9]{0,8})\.key")
 
 
 class KeysMissing(Exception):
     """The keys' folder lacks a key; the message says how to make it."""
 
 
+class MasterKeys:
+    """The keys that wrap members' own keys (key-encryption keys), by version: the newest wraps, all unwrap.
+
+    They are read from the folder when it changes, so that a process that runs meets a new version without a restart.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read_at = -1
+        self._keys: dict[int, bytes] = {}
+
+    def newest(self) -> tuple[int, bytes]:
+        """Return (version, key of 32 bytes) of the newest; raises KeysMissing."""
+        self._refresh()
+        if not self._keys:
+            message = f"{self._folder} holds no master key: run `koinon keys init`, once for all processes"
+            raise KeysMissing(message)
+        version = max(self._keys)
+        return version, self._keys[version]
+
+    def key(self, version: int) -> bytes:
+        """Return the key of a version; raises KeysMissing."""
+        if version not in self._keys:
+            self._refresh()
+        if version not in self._keys:
+            message = f"{self._folder / _master_name(version)} is missing: bring it back from your copy of the keys"
+            raise KeysMissing(message)
+        return self._keys[version]
+
+    def _refresh(self) -> None:
+        # A folder's own time changes with every file that is made or taken away in it.
+        changed_at = self._folder.stat().st_mtime_ns
+        if changed_at == self._read_at:
+            return
+        keys = {
+            version: (self._folder / _master_name(version)).read_bytes() for version in _master_versions(self._folder)
+        }
+        for version, key in keys.items():
+            if len(key) != MASTER_BYTES:
+                message = f"{self._folder / _master_name(version)} does not hold {MASTER_BYTES} bytes"
+                raise KeysMissing(message)
+        self._keys, self._read_at = keys, changed_at
+
+
 class Keyring(msgspec.Struct, frozen=True):
-    """The log's and the tokens' signing keys (Ed25519), and the secret of codes and of journals' names."""
+    """The log's and the tokens' signing keys (Ed25519), the secret of codes and of journals' names, the master keys."""
 
     log: Ed25519PrivateKey
     token: Ed25519PrivateKey
     secret: bytes
+    masters: MasterKeys
 
 
 def create(folder: Path) -> None:
@@ -36,19 +84,32 @@ def create(folder: Path) -> None:
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_once(folder / f"{name}.pem", pem)
     _write_once(folder / "secret", os.urandom(SECRET_BYTES))
+    if not _master_versions(folder):
+        _write_once(folder / _master_name(1), os.urandom(MASTER_BYTES))
+
+
+def add_master(folder: Path) -> int:
+    """Make the next master key and return its version; from now on it wraps. Older ones stay."""
+    version = max(_master_versions(folder), default=0) + 1
+    while not _write_once(folder / _master_name(version), os.urandom(MASTER_BYTES)):
+        version += 1
+    return version
 
 
 def load(folder: Path) -> Keyring:
     """Read the keys; raises KeysMissing."""
     try:
-        return Keyring(
+        keyring = Keyring(
             log=_ed25519(folder / "log.pem"),
             token=_ed25519(folder / "token.pem"),
             secret=(folder / "secret").read_bytes(),
+            masters=MasterKeys(folder),
         )
     except FileNotFoundError as error:
         message = f"{error.filename} is missing: run `koinon keys init`, once for all processes of an installation"
         raise KeysMissing(message) from None
+    keyring.masters.newest()
+    return keyring
 
 
 def derived(secret: bytes, purpose: bytes) -> bytes:
@@ -64,11 +125,29 @@ def _ed25519(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _write_once(path: Path, data: bytes) -> None:
+def _master_name(version: int) -> str:
+    return f"master.{version}.key"
+
+
+def _master_versions(folder: Path) -> list[int]:
+    return [int(found[1]) for path in folder.iterdir() if (found := MASTER.fullmatch(path.name))]
+
+
+def _write_once(path: Path, data: bytes) -> bool:
+    """Write a file that is not there yet, durably; tells whether it was not."""
     # O_EXCL: of two processes that start together, one makes the key and the other reads it.
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return
+        return False
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+        file.flush()
+        # What is sealed under a key outlives a power cut; so must the key.
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True

@@ -7,17 +7,22 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from rich.console import Console
+from rich.progress import Progress
 
 from koinon.audit.notes import public_key
 from koinon.commands import run, settings_or_exit, with_database
 from koinon.contacts import ContactInvalid, email_address
-from koinon.database import transaction
+from koinon.database import pool, transaction
 from koinon.identity.model import Client, public_jwk
 from koinon.identity.operations import UnknownClient, grant_role, make_staff, register_client, revoke_client
 from koinon.identity.web import TOKEN_PATH
 from koinon.ids import private, public
-from koinon.keyring import create, load
+from koinon.keyring import KeysMissing, MasterKeys, add_master, create, load
+from koinon.members.vault import rewrap_slice, under_older
 from koinon.settings import Settings
+
+REWRAP_SLICE = 500
 
 
 @click.group()
@@ -85,6 +90,57 @@ def revoke(client: str) -> None:
     except UnknownClient as error:
         raise click.ClickException(error.title) from None
     click.echo(f"{client} is revoked")
+
+
+@keys.command("rotate-master")
+def rotate_master() -> None:
+    """Put every member's own key under a new master key; run again, it finishes what was cut off.
+
+    What the members' keys seal stays as it is, and all processes go on meanwhile.
+    """
+    settings = settings_or_exit()
+    try:
+        masters = load(settings.keys_folder).masters
+        done, unreadable = run(_rotate(settings, masters))
+        version, _ = masters.newest()
+    except KeysMissing as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{done} members' keys were put under master key {version}: copy it to where your copy of the keys is")
+    click.echo("keep the older master keys as long as you keep a copy of the database from before")
+    if unreadable:
+        names = ", ".join(public("mem", member_id) for member_id in unreadable)
+        raise click.ClickException(
+            f"the keys of {len(unreadable)} members did not open and were left as they are: bring their master key "
+            f"back from your copy of the keys, or their rows from a copy of the database, and run this again: {names}"
+        )
+
+
+async def _rotate(settings: Settings, masters: MasterKeys) -> tuple[int, list[int]]:
+    """Return (how many keys were put under the newest master key, whose key did not open)."""
+    async with with_database(settings):
+        # What an earlier run left goes first; only when nothing of it is left to do is there a new version.
+        done, unreadable = await _rewrap(masters)
+        if not done:
+            add_master(settings.keys_folder)
+            done, unreadable = await _rewrap(masters)
+        return done, unreadable
+
+
+async def _rewrap(masters: MasterKeys) -> tuple[int, list[int]]:
+    done, unreadable = 0, set[int]()
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("members' keys", total=None)
+        # Again until a whole pass found nothing to do: whoever enrolled somebody meanwhile may have had the older key.
+        while True:
+            async with pool().acquire() as connection:
+                progress.update(task, total=done + await under_older(connection, masters))
+            before, last = done, 0
+            while (slice_ := await rewrap_slice(masters, last, REWRAP_SLICE)) is not None:
+                last, done = slice_.last, done + slice_.done
+                unreadable.update(slice_.unreadable)
+                progress.update(task, completed=done)
+            if done == before:
+                return done, sorted(unreadable)
 
 
 async def _make_operator(settings: Settings, email: str, name: str, private_key: Ed25519PrivateKey) -> Client:

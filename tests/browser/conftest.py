@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import sys
@@ -18,7 +17,7 @@ from koinon import keyring
 from koinon.database import connected
 from koinon.settings import Settings
 from tests.conftest import Databases
-from tests.web.conftest import Callers
+from tests.web.conftest import Callers, newest_code
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 READY_SECONDS = 60
@@ -40,8 +39,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     async def last_code(self) -> str:
         """Return the sign-in code of the newest mail."""
-        body = await self.database.fetchval("SELECT body FROM delivery.mail ORDER BY created_at DESC LIMIT 1")
-        return str(re.findall(r"\b[0-9]{6}\b", body)[0])
+        return await newest_code(self.secret)
 
 
 @pytest.fixture(scope="session")

@@ -124,9 +124,9 @@ async def test_payment_accounts_name_the_cards_that_were_linked_before(server_ur
         DELETE FROM migration WHERE name = 'm0002_payment_account_cards';
         ALTER TABLE offers.payment_account DROP COLUMN card_keys;
         CREATE INDEX card_par ON offers.card (programme_id, par) WHERE par IS NOT NULL AND unlinked_at IS NULL;
-        INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, par, member_id, account_id,
+        INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, par, member_id,
             linked_at, unlinked_at)
-        SELECT g, uuidv7(), 1, 1, 'tok-' || g, CASE WHEN g < 4 THEN 'P' END, 1, 1, now(),
+        SELECT g, uuidv7(), 1, 1, 'tok-' || g, CASE WHEN g < 4 THEN 'P' END, 1, now(),
             CASE WHEN g = 2 THEN now() END
         FROM generate_series(1, 4) g;
         INSERT INTO offers.payment_account (par_key, link_id, programme_id, par, member_id, ended_at)

@@ -5,15 +5,19 @@
     operator = await callers.operator()
     answer = await operator.post("/v1/programmes", {...})          # with an Idempotency-Key of its own
     shop = await callers.partner(partner_id, programme_id)
-    member = await callers.member(member_id, account_id, programme_id)
+    member = await callers.member(member_id)
     staff = await callers.staff("anna@brand.example", role="finance", partner_id=..., programme_id=...)
 """
 
 import asyncio
+import io
+import logging
+import re
 import shutil
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
@@ -24,13 +28,17 @@ import httpx
 import jwt
 import msgspec
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar import Litestar
 
 from koinon import keyring
+from koinon import logging as log_chain
 from koinon.app import create_app, runtime_for
 from koinon.callers.guards import csrf_token
-from koinon.database import transaction
+from koinon.database import pool, transaction
+from koinon.delivery.model import Letter
+from koinon.delivery.operations import open_letter
 from koinon.identity.access_tokens import TOKEN_SECONDS, AccessTokens
 from koinon.identity.client_assertions import ASSERTION_TYPE
 from koinon.identity.model import Client, public_jwk
@@ -135,12 +143,10 @@ class Callers:
         } | ({"scope": scope} if scope is not None else {})
         return await self.client.post("/v1/oauth/token", data=form)
 
-    async def member(self, member_id: int, account_id: int, programme_id: int) -> Api:
+    async def member(self, member_id: int) -> Api:
         """Sign a member in, as a browser."""
         async with transaction() as connection:
-            token = await open_session(
-                connection, kind="member", programme_id=programme_id, member_id=member_id, account_id=account_id
-            )
+            token = await open_session(connection, kind="member", member_id=member_id)
         return self.browser(token, public("mem", member_id))
 
     async def staff(
@@ -253,9 +259,40 @@ async def client(app: Litestar, settings: Settings) -> AsyncIterator[httpx.Async
 
 
 @pytest.fixture
+def secret(settings: Settings) -> bytes:
+    """Give the installation's secret, by which a test opens what the database keeps sealed."""
+    return keyring.load(settings.keys_folder).secret
+
+
+@pytest.fixture
 def callers(client: httpx.AsyncClient, settings: Settings) -> Callers:
     """Give what makes callers of every kind."""
     return Callers(client, settings)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Log as the platform does, whatever its severity, and give all of it; the test's own HTTP client is left out."""
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        log_chain.configure("debug")
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.CRITICAL, logger=name)
+    yield lambda: written.getvalue() + caplog.text
+    structlog.reset_defaults()
+
+
+async def newest_letter(secret: bytes) -> Letter:
+    """Return to whom and what the newest mail is that waits, as the worker will open it."""
+    row = await pool().fetchrow("SELECT * FROM delivery.mail ORDER BY created_at DESC LIMIT 1")
+    return open_letter(secret, row["mail_id"], row["sealed_letter"])
+
+
+async def newest_code(secret: bytes) -> str:
+    """Return the sign-in code that the newest mail holds."""
+    return str(re.findall(r"\b[0-9]{6}\b", (await newest_letter(secret)).body)[0])
 
 
 def problem_of(answer: httpx.Response) -> tuple[int, str]:

@@ -77,7 +77,7 @@ class Scheme:
         account_id = await pool().fetchval(
             "SELECT account_id FROM members.member WHERE member_id = $1", ids.private("mem", member)
         )
-        browser = await self.callers.member(ids.private("mem", member), account_id, self.programme_id)
+        browser = await self.callers.member(ids.private("mem", member))
         return member, browser, account_id
 
 

@@ -75,6 +75,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "GET /v1/me/history": MEMBER,
     "GET /v1/me/offers": MEMBER,
     "POST /v1/me/pay-codes": MEMBER,
+    "GET /v1/me/profile": MEMBER,
     "GET /v1/me/purchases": MEMBER,
     "GET /v1/me/wallet": MEMBER,
     "POST /v1/members": TILL,

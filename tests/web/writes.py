@@ -1,13 +1,11 @@
 """Right requests of every kind of write with a body, for tests that change one thing about them."""
 
-import re
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 
-from koinon.database import pool
-from tests.web.conftest import Api
+from tests.web.conftest import Api, newest_code
 from tests.web.offers.bodies import offer_body, published
 from tests.web.scheme import contract_body, partner_body, programme_body
 from tests.web.town import PAR, Person, Processor, Shop, Town
@@ -121,8 +119,7 @@ async def of_others(town: Town, turn: str) -> list[Asked]:
     email, programme = f"bob{turn}@example.org", town.scheme.programme
     sent = await client.post("/v1/sign-in/codes", json={"email": email, "programme": programme, "role": "member"})
     assert sent.status_code == 202, sent.text
-    body = await pool().fetchval("SELECT body FROM delivery.mail ORDER BY created_at DESC LIMIT 1")
-    (code,) = re.findall(r"\b[0-9]{6}\b", body)
+    code = await newest_code(town.secret)
     par = PAR[: -len(turn)] + turn
     return [
         Asked(client, "/v1/sign-in/sessions", {"email": email, "programme": "league", "code": code}),

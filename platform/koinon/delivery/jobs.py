@@ -24,10 +24,12 @@ async def send_due_mail(runtime: Runtime) -> bool:
     Mail is noted as sent after it left: a worker that dies between the two sends it again, with the same Message-ID,
     and none is ever lost.
     """
-    mails = await claim_mail(machine_now(), SLICE)
-    living = [mail for mail in mails if not await _given_up(mail, machine_now())]
+    mails, unreadable = await claim_mail(runtime.keys.secret, machine_now(), SLICE)
+    for mail_id in unreadable:
+        await _give_up(mail_id, "it was sealed under another installation's secret", reason="unreadable")
+    living = [mail for mail in mails if not await _is_too_late(mail, machine_now())]
     if not living:
-        return bool(mails)
+        return bool(mails or unreadable)
     try:
         async with sender(runtime.settings) as way_out:
             for mail in living:
@@ -42,15 +44,13 @@ async def _send(way_out: Sender, mail: Mail, mail_sender: str) -> None:
     try:
         message = mail.message(mail_sender)
     except ValueError:
-        await settle_given_up(mail, "a header cannot hold its text", machine_now())
-        log.warning("mail given up", mail=public("mail", mail.mail_id), reason="unwritable")
+        await _give_up(mail.mail_id, "a header cannot hold its text", reason="unwritable")
         return
     try:
         await way_out.send(message)
     except NotSent as error:
         if error.final:
-            await settle_given_up(mail, str(error), machine_now())
-            log.warning("mail given up", mail=public("mail", mail.mail_id), reason=str(error))
+            await _give_up(mail.mail_id, str(error), reason=str(error))
         else:
             await _postpone(mail, error)
         return
@@ -63,9 +63,13 @@ async def _postpone(mail: Mail, error: NotSent) -> None:
     log.warning("mail not sent", mail=public("mail", mail.mail_id), attempts=mail.attempts, reason=str(error))
 
 
-async def _given_up(mail: Mail, now: datetime) -> bool:
+async def _is_too_late(mail: Mail, now: datetime) -> bool:
     if now < mail.tried_until:
         return False
-    await settle_given_up(mail, "it was not sent in time", now)
-    log.warning("mail given up", mail=public("mail", mail.mail_id), attempts=mail.attempts, reason="time")
+    await _give_up(mail.mail_id, "it was not sent in time", reason="time")
     return True
+
+
+async def _give_up(mail_id: int, error: str, *, reason: str) -> None:
+    await settle_given_up(mail_id, error, machine_now())
+    log.warning("mail given up", mail=public("mail", mail_id), reason=reason)

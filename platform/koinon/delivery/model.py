@@ -14,6 +14,13 @@ TRIED_FOR = timedelta(days=5)
 """How long mail without an end of its own is tried: what RFC 5321 §4.5.4.1 asks of a sender."""
 
 
+class Letter(msgspec.Struct, frozen=True):
+    """What is sealed of mail while it waits: to whom it is, and what it says."""
+
+    recipient: str
+    body: str
+
+
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """Plain text for one recipient; worthless from `expires_at` on. `attempts` counts the one that is being made."""
 

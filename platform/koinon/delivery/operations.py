@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from koinon.database import Connection, beside, pool
-from koinon.delivery.model import Mail
-from koinon.ids import new_id
+from koinon.delivery.model import Letter, Mail
+from koinon.ids import new_id, public
+from koinon.keyring import derived
+from koinon.sealing import Box, Unreadable
 
 LEASE = timedelta(minutes=5)
 
@@ -14,24 +16,66 @@ statements = beside(__file__)
 
 
 async def queue_mail(
-    connection: Connection, *, recipient: str, subject: str, body: str, expires_at: datetime | None = None
+    connection: Connection,
+    secret: bytes,
+    *,
+    recipient: str,
+    subject: str,
+    body: str,
+    expires_at: datetime | None = None,
 ) -> int:
     """Queue plain text for one recipient in the caller's transaction, and return its id.
 
-    The subject stays readable after the mail left: it names nobody. From `expires_at` on it is not sent any more.
+    Recipient and body are sealed under a key made from `secret`, the installation's, until the mail left. The subject
+    stays readable: it names nobody. From `expires_at` on the mail is not sent any more.
     """
     mail_id = new_id()
-    await connection.execute(statements["queue_mail"], mail_id, recipient, subject, body, expires_at)
+    letter = msgspec.json.encode(Letter(recipient=recipient, body=body))
+    sealed = _box(secret).seal(letter, _purpose(mail_id))
+    await connection.execute(statements["queue_mail"], mail_id, subject, sealed, expires_at)
     return mail_id
 
 
-async def claim_mail(now: datetime, limit: int) -> list[Mail]:
+async def claim_mail(secret: bytes, now: datetime, limit: int) -> tuple[list[Mail], list[int]]:
     """Take mail that is due for LEASE; what is not settled by then is due again, for any worker.
 
-    No transaction stays open while mail is sent: a slow mail server holds up no closing window.
+    Returns (mail, ids of mail that does not open: it was sealed under another installation's secret). No transaction
+    stays open while mail is sent: a slow mail server holds up no closing window.
     """
-    rows = await pool().fetch(statements["claim_mail"], now, limit, LEASE.total_seconds())
-    return [msgspec.convert(dict(row), Mail) for row in rows]
+    mails: list[Mail] = []
+    unreadable: list[int] = []
+    for row in await pool().fetch(statements["claim_mail"], now, limit, LEASE.total_seconds()):
+        try:
+            letter = open_letter(secret, row["mail_id"], row["sealed_letter"])
+        except Unreadable:
+            unreadable.append(row["mail_id"])
+            continue
+        mails.append(
+            Mail(
+                mail_id=row["mail_id"],
+                recipient=letter.recipient,
+                subject=row["subject"],
+                body=letter.body,
+                created_at=row["created_at"],
+                attempts=row["attempts"],
+                expires_at=row["expires_at"],
+            )
+        )
+    return mails, unreadable
+
+
+def open_letter(secret: bytes, mail_id: int, sealed: bytes) -> Letter:
+    """Return to whom and what waiting mail is; raises Unreadable."""
+    data = _box(secret).open(sealed, _purpose(mail_id), public("mail", mail_id))
+    return msgspec.json.decode(data, type=Letter)
+
+
+def _box(secret: bytes) -> Box:
+    return Box(derived(secret, b"waiting mail"))
+
+
+def _purpose(mail_id: int) -> bytes:
+    return public("mail", mail_id).encode()
 
 
 async def settle_sent(mail: Mail, now: datetime) -> None:
@@ -44,6 +88,6 @@ async def settle_failed(mail: Mail, error: str, again_at: datetime) -> None:
     await pool().execute(statements["mail_failed"], mail.mail_id, error, again_at)
 
 
-async def settle_given_up(mail: Mail, error: str, now: datetime) -> None:
+async def settle_given_up(mail_id: int, error: str, now: datetime) -> None:
     """Note that mail will not leave; `error` names nobody."""
-    await pool().execute(statements["mail_given_up"], mail.mail_id, now, error)
+    await pool().execute(statements["mail_given_up"], mail_id, now, error)

@@ -1,5 +1,6 @@
 """Writes over HTTP: the caller, the key, the content's hash, and the answer that is given again."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ from koinon.http.errors import validation_problem
 from koinon.idempotency import operations as requests
 from koinon.idempotency.model import content_hash
 from koinon.idempotency.operations import Answered
+from koinon.keyring import derived
 from koinon.problems import IdempotencyKeyMissing, invalid_field
+from koinon.runtime import runtime_of
 
 KEY_LENGTH_MAXIMUM = 255
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -45,8 +48,18 @@ async def write_of(request: Request[Caller, Any, Any], data: Any) -> Write:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= KEY_LENGTH_MAXIMUM or not key.isprintable():
         raise IdempotencyKeyMissing
-    digest = content_hash(request.method, request.scope["path"], msgspec.json.encode(data, order="sorted"))
+    digest = request_hash(request, msgspec.json.encode(data, order="sorted"))
     return Write(caller=request.user, key=key, content_hash=digest)
+
+
+def request_hash(request: Request[Any, Any, Any], content: bytes) -> str:
+    """Return the hash (hex) by which the content of a request is known again: its method, its path, what it says.
+
+    It is keyed: with a bare hash, whoever reads the database could try all telephone numbers until one fits.
+    """
+    digest = content_hash(request.method, request.scope["path"], content)
+    key = derived(runtime_of(request).keys.secret, b"content of requests")
+    return hmac.digest(key, bytes.fromhex(digest), "sha256").hex()
 
 
 async def once(

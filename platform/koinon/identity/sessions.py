@@ -9,6 +9,7 @@ from koinon.clock import machine_now
 from koinon.database import Connection, beside, pool
 from koinon.identity.model import SessionKind
 from koinon.ids import public
+from koinon.members.directory import account_of
 
 COOKIE = "koinon_session"
 TOKEN_BYTES = 32
@@ -24,14 +25,14 @@ async def open_session(
     connection: Connection,
     *,
     kind: SessionKind,
-    programme_id: int | None = None,
     member_id: int | None = None,
-    account_id: int | None = None,
+    programme_id: int | None = None,
     staff_id: int | None = None,
     partner_id: int | None = None,
 ) -> str:
     """Make a session in the caller's transaction and return the cookie's value, which only the browser keeps.
 
+    A member's names the member alone: programme and account are looked up when it is used.
     A member's ends after 30 days; one of staff after 12 hours, or two without a request.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -43,7 +44,6 @@ async def open_session(
         kind,
         programme_id,
         member_id,
-        account_id,
         staff_id,
         partner_id,
         now,
@@ -53,7 +53,7 @@ async def open_session(
 
 
 async def session_caller(token: str, now: datetime) -> Caller | None:
-    """Return who is signed in with a cookie, or None; one query, so that an ended session ends at once."""
+    """Return who is signed in with a cookie, or None; the database is asked, so that an ended session ends at once."""
     digest = session_hash(token)
     row = await pool().fetchrow(statements["session"], digest, now, now - STAFF_IDLE)
     if row is None:
@@ -61,13 +61,18 @@ async def session_caller(token: str, now: datetime) -> Caller | None:
     if now - row["last_seen_at"] >= SEEN_EVERY:
         await pool().execute(statements["see_session"], digest, now)
     if row["kind"] == "member":
+        # Not by a join: in a database of several nodes, sessions and members stand on different ones.
+        known = await account_of(pool(), row["member_id"])
+        if known is None:
+            return None
+        programme_id, account_id = known
         return Caller(
             kind="member",
             name=public("mem", row["member_id"]),
             scopes=MEMBER_SCOPES,
-            programme_id=row["programme_id"],
+            programme_id=programme_id,
             member_id=row["member_id"],
-            account_id=row["account_id"],
+            account_id=account_id,
             session_id=digest.hex(),
         )
     if not row["roles"]:

@@ -18,6 +18,7 @@ from koinon.delivery.operations import queue_mail
 from koinon.identity.model import SessionKind
 from koinon.identity.sessions import open_session, session_hash
 from koinon.ids import private, public
+from koinon.members.directory import member_by_contact
 from koinon.parties.tables import Programme
 from koinon.problems import Conflict, NotAuthenticated, Problem, invalid_field
 
@@ -121,9 +122,10 @@ async def ask_code(secret: bytes, address: Address) -> None:
             began_at: datetime = await connection.fetchval(statements["hour_of_codes"], digest)
             seconds = max(1, int((began_at + HOUR - now).total_seconds()))
             raise CodesTooMany(retry_after_seconds=seconds)
-        if await _known(connection, address):
+        if await _known(connection, secret, address):
             await queue_mail(
                 connection,
+                secret,
                 recipient=address.email,
                 subject="Your sign-in code",
                 body=MAIL.format(code=code, minutes=CODE_LIFE // timedelta(minutes=1)),
@@ -160,16 +162,10 @@ If you did not ask for it, ignore this mail: without the code nobody gets in.
 
 async def _open(connection: Connection, secret: bytes, address: Address, partner_id: int | None) -> SignedIn | None:
     if address.kind == "member":
-        member = await connection.fetchrow(statements["member_by_email"], address.programme_id, address.email)
-        if member is None:
+        member_id = await _member(connection, secret, address)
+        if member_id is None:
             return None
-        token = await open_session(
-            connection,
-            kind="member",
-            programme_id=address.programme_id,
-            member_id=member["member_id"],
-            account_id=member["account_id"],
-        )
+        token = await open_session(connection, kind="member", member_id=member_id)
     else:
         grants = await connection.fetch(statements["staff_grants"], address.email)
         if not grants:
@@ -196,10 +192,15 @@ def _chosen(grants: list[dict[str, int | None]], partner_id: int | None) -> dict
     raise PartnerNeeded(partners=partners)
 
 
-async def _known(connection: Connection, address: Address) -> bool:
+async def _known(connection: Connection, secret: bytes, address: Address) -> bool:
     if address.kind == "member":
-        return bool(await connection.fetch(statements["member_by_email"], address.programme_id, address.email))
+        return await _member(connection, secret, address) is not None
     return bool(await connection.fetch(statements["staff_grants"], address.email))
+
+
+async def _member(connection: Connection, secret: bytes, address: Address) -> int | None:
+    assert address.programme_id is not None, "a member's address names a programme"  # noqa: S101  # address_of saw to it
+    return await member_by_contact(connection, secret, address.programme_id, "email", address.email)
 
 
 def _code_hash(secret: bytes, digest: bytes, code: str) -> bytes:

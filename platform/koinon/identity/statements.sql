@@ -5,12 +5,12 @@ SELECT client_id FROM identity.client WHERE revoked_at > clock_timestamp() - mak
 INSERT INTO identity.assertion_used (client_id, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING jti;
 
 -- open_session: remember a browser that signed in
-INSERT INTO identity.session (session_hash, kind, programme_id, member_id, account_id, staff_id, partner_id,
+INSERT INTO identity.session (session_hash, kind, programme_id, member_id, staff_id, partner_id,
     created_at, last_seen_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9);
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8);
 
 -- session: a living session by its hash, with the roles that its member of staff has for its partner now
-SELECT s.kind, s.programme_id, s.member_id, s.account_id, s.staff_id, s.partner_id, s.last_seen_at,
+SELECT s.kind, s.programme_id, s.member_id, s.staff_id, s.partner_id, s.last_seen_at,
     ARRAY(
         SELECT g.role FROM identity.staff_grant g
         WHERE g.staff_id = s.staff_id AND g.partner_id IS NOT DISTINCT FROM s.partner_id AND g.ended_at IS NULL
@@ -58,11 +58,6 @@ SELECT hour_began_at FROM identity.sign_in_code WHERE address_hash = $1;
 UPDATE identity.sign_in_code SET attempts = attempts + 1, used_at = CASE WHEN code_hash = $2 THEN $3::timestamptz END
 WHERE address_hash = $1 AND used_at IS NULL AND expires_at > $3 AND attempts < $4
 RETURNING used_at IS NOT NULL;
-
--- member_by_email: a programme's member by an address in the form that is stored
-SELECT member.member_id, member.account_id
-FROM members.contact JOIN members.member USING (member_id)
-WHERE contact.value = $2 AND contact.programme_id = $1 AND contact.kind = 'email';
 
 -- staff_grants: whom a member of staff acts for, the operator first, by address
 SELECT DISTINCT staff.staff_id, staff_grant.partner_id, partner.programme_id, partner.code

@@ -262,10 +262,11 @@ BEGIN
         'version', p_command.version,
         'balance', ledger.move_wallet(p_command, -p_command.points, p_command.points)));
     INSERT INTO ledger.hold (account_id, hold_id, unit_id, acceptor_id, acceptor_version, amount, state, proof_kind,
-        proof_ref, place_id, occurred_at, expires_at, member_id, receipt, attested_by)
+        proof_ref, place_id, occurred_at, expires_at, member_id, sealed_receipt, attested_by)
     VALUES (p_command.account_id, hold, p_command.unit_id, p_command.partner_id, p_command.version, p_command.points,
         'reserved', p_command.proof_kind, p_command.proof_ref, p_command.place_id, p_command.occurred_at,
-        p_command.hold_expires_at, p_command.member_id, p_command.receipt, p_command.attested_by);
+        p_command.hold_expires_at, p_command.member_id, decode(p_command.sealed_receipt, 'base64'),
+        p_command.attested_by);
     WITH ordered AS (
         SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
             sum(l.remaining - l.held) OVER (ORDER BY l.expires_on, l.issued_at, l.lot_id) AS running

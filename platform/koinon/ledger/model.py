@@ -42,8 +42,8 @@ class Earn(Command, frozen=True, kw_only=True, tag_field="kind", tag="earn"):
 class Hold(Command, frozen=True, kw_only=True, tag_field="kind", tag="hold"):
     """Reserve points for a till, soonest expiry first; refused above the balance or with a proof that was used.
 
-    `today` is the business date: lots that are due on it are not spent any more. `receipt` is the till's own number,
-    `attested_by` the member of staff whose word is the proof.
+    `today` is the business date: lots that are due on it are not spent any more. `sealed_receipt` is the till's own
+    number under the member's key, `attested_by` the member of staff whose word is the proof.
     """
 
     partner_id: int
@@ -53,7 +53,7 @@ class Hold(Command, frozen=True, kw_only=True, tag_field="kind", tag="hold"):
     proof_kind: Literal["pay_code", "card", "staff"]
     proof_ref: str | None = None
     hold_expires_at: datetime
-    receipt: str | None = None
+    sealed_receipt: bytes | None = None
     attested_by: str | None = None
 
 

@@ -1,8 +1,9 @@
 """Members: enrolling a person once in a programme, and keeping what they consented to, for whom and until when."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
@@ -13,9 +14,12 @@ from koinon.contacts import ContactInvalid, email_address, phone_number
 from koinon.database import Connection, add, add_unless, beside, on
 from koinon.fields import Body, BrandName, Digest, Label, Line, Locale, MemberId, PartnerCode, named
 from koinon.http.cursors import Page, page_of
+from koinon.keyring import Keyring
 from koinon.ledger.operations import open_account
 from koinon.members import tables
+from koinon.members.directory import ContactKind, contact_hash
 from koinon.members.tables import ConsentWithdrawal, Contact, Member
+from koinon.members.vault import MemberKey, keep_key
 from koinon.parties.operations import Standing, programme_now, standing
 from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
 from koinon.references import record_in_path
@@ -128,16 +132,28 @@ class _Raced(Exception):
     """Somebody else claimed a contact meanwhile."""
 
 
-async def enrol(connection: Connection, partner_id: int, asked: NewMember) -> Enrolment:
+class _Contact(msgspec.Struct, frozen=True):
+    """A contact in the form that is stored, and the hash by which it is known."""
+
+    digest: bytes
+    kind: ContactKind
+    value: str
+
+
+async def enrol(connection: Connection, keys: Keyring, partner_id: int, asked: NewMember) -> Enrolment:
     """Enrol a person at a partner in the caller's transaction, with an account and an empty wallet.
 
     A person that the programme knows by the address or the number is the same member: only the consents are added.
     A second contact of a known person is not added, since nobody has shown that it is theirs. Raises ContactMissing,
     ContactsOfTwoMembers, InvalidInput.
     """
-    contacts = _contacts(asked)
+    given = _contacts(asked)
     place = await standing(connection, partner_id)
-    member_id, new = await _member(connection, place, asked, contacts)
+    contacts = [
+        _Contact(contact_hash(keys.secret, place.programme_id, kind, value), kind, value)
+        for kind, value in given.items()
+    ]
+    member_id, new = await _member(connection, keys, place, asked, contacts)
     receipts = await _consent(connection, member_id, place, asked.consents)
     return Enrolment(member=ids.public("mem", member_id), consents=receipts, new=new)
 
@@ -172,17 +188,17 @@ async def consents(
     return page_of(rows, limit, _consent_of, lambda row: _consent_of(row).receipt)
 
 
-def _contacts(asked: NewMember) -> dict[str, Literal["email", "phone"]]:
-    """Return contact → kind in the form that is stored; raises ContactMissing, InvalidInput."""
-    contacts: dict[str, Literal["email", "phone"]] = {}
+def _contacts(asked: NewMember) -> dict[ContactKind, str]:
+    """Return kind → contact in the form that is stored; raises ContactMissing, InvalidInput."""
+    contacts: dict[ContactKind, str] = {}
     try:
         if asked.email is not None:
-            contacts[email_address(asked.email)] = "email"
+            contacts["email"] = email_address(asked.email)
     except ContactInvalid as error:
         raise invalid_field("/email", str(error), "email-invalid") from None
     try:
         if asked.phone is not None:
-            contacts[phone_number(asked.phone)] = "phone"
+            contacts["phone"] = phone_number(asked.phone)
     except ContactInvalid as error:
         raise invalid_field("/phone", str(error), "phone-invalid") from None
     if not contacts:
@@ -191,11 +207,13 @@ def _contacts(asked: NewMember) -> dict[str, Literal["email", "phone"]]:
 
 
 async def _member(
-    connection: Connection, place: Standing, asked: NewMember, contacts: dict[str, Literal["email", "phone"]]
+    connection: Connection, keys: Keyring, place: Standing, asked: NewMember, contacts: Sequence[_Contact]
 ) -> tuple[int, bool]:
     """Return (member, whether they are new) of these contacts."""
+    known = (Contact.programme_id == place.programme_id) & Contact.contact_hash.is_in(
+        [contact.digest for contact in contacts]
+    )
     for _ in range(ATTEMPTS):
-        known = (Contact.programme_id == place.programme_id) & Contact.value.is_in(list(contacts))
         owners = {contact.member_id for contact in await on(connection, Contact.objects().where(known))}
         if len(owners) > 1:
             raise ContactsOfTwoMembers
@@ -204,37 +222,42 @@ async def _member(
         try:
             # A savepoint: of two contacts, one may have been claimed by somebody else a moment ago.
             async with connection.transaction():
-                return await _add_member(connection, place, asked, contacts), True
+                return await _add_member(connection, keys, place, asked, contacts), True
         except _Raced:
             continue
     raise AssertionError  # pragma: no cover  # contacts are never taken away, so a lost race is seen at the next look
 
 
 async def _add_member(
-    connection: Connection, place: Standing, asked: NewMember, contacts: dict[str, Literal["email", "phone"]]
+    connection: Connection, keys: Keyring, place: Standing, asked: NewMember, contacts: Sequence[_Contact]
 ) -> int:
     member_id, account_id = ids.new_id(), ids.new_id()
+    key = MemberKey.draw(member_id)
     # In one order, so that two who cross do not deadlock.
     claims = [
-        Contact(value=value, programme_id=place.programme_id, kind=contacts[value], member_id=member_id)
-        for value in sorted(contacts)
+        Contact(
+            contact_hash=contact.digest,
+            programme_id=place.programme_id,
+            kind=contact.kind,
+            member_id=member_id,
+            sealed_value=key.seal(contact.kind, contact.value),
+        )
+        for contact in sorted(contacts, key=lambda contact: contact.digest)
     ]
-    claim = Contact.insert(*claims).on_conflict((Contact.value, Contact.programme_id), "DO NOTHING")
-    if len(await on(connection, claim.returning(Contact.value))) < len(contacts):
+    claim = Contact.insert(*claims).on_conflict((Contact.contact_hash, Contact.programme_id), "DO NOTHING")
+    if len(await on(connection, claim.returning(Contact.contact_hash))) < len(contacts):
         raise _Raced
-    by_kind = {kind: contact for contact, kind in contacts.items()}
     member = Member(
         member_id=member_id,
         programme_id=place.programme_id,
         account_id=account_id,
-        email=by_kind.get("email"),
-        phone=by_kind.get("phone"),
-        name=asked.name,
+        sealed_name=None if asked.name is None else key.seal("name", asked.name),
         locale=asked.locale,
         enrolled_by=place.partner_id,
         enrolled_at=place.now,
     )
     await add(connection, member)
+    await keep_key(connection, keys.masters, key)
     await open_account(
         connection, account_id=account_id, programme_id=place.programme_id, unit_id=place.unit_id, now=place.now
     )

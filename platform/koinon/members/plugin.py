@@ -6,7 +6,6 @@ from pathlib import Path
 from litestar.config.app import AppConfig
 
 from koinon.context import Context
-from koinon.members.pages import add_pages
 from koinon.members.pending import PendingSources
 from koinon.members.web import router
 from koinon.runtime import runtime_in
@@ -16,10 +15,9 @@ class Members(Context):
     """Persons and their consents, plugged into the application."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the routes and the pages."""
+        """Add the routes."""
         runtime_in(app_config).share(PendingSources())
         app_config.route_handlers.append(router)
-        add_pages(app_config)
         return app_config
 
     def functions(self) -> Sequence[Path]:

@@ -20,3 +20,40 @@ JOIN parties.partner p ON p.partner_id = c.partner_id
 LEFT JOIN members.consent_withdrawal w ON w.member_id = c.member_id AND w.receipt_id = c.receipt_id
 WHERE c.member_id = $1 AND ($2::bigint IS NULL OR c.partner_id = $2) AND ($3::uuid IS NULL OR c.receipt_id < $3)
 ORDER BY c.receipt_id DESC LIMIT $4;
+
+-- member_by_contact: whom a contact belongs to, by its keyed hash
+SELECT member_id FROM members.contact WHERE contact_hash = $1 AND programme_id = $2;
+
+-- account_of: a member's programme and account
+SELECT programme_id, account_id FROM members.member WHERE member_id = $1;
+
+-- accounts_of: members' accounts
+SELECT member_id, account_id FROM members.member WHERE member_id = ANY ($1::bigint[]);
+
+-- profile: what a member told of themselves, sealed
+SELECT sealed_name, locale, enrolled_at FROM members.member WHERE member_id = $1;
+
+-- contacts_of: what a member is reached at, sealed
+SELECT kind, sealed_value FROM members.contact WHERE member_id = $1;
+
+-- add_key: keep a member's key, wrapped
+INSERT INTO members.member_key (member_id, key_version, master_version, wrapped) VALUES ($1, $2, $3, $4);
+
+-- key_of: a member's key, wrapped
+SELECT key_version, master_version, wrapped FROM members.member_key WHERE member_id = $1;
+
+-- destroy_key: forget a member's key, and with it all that it sealed
+DELETE FROM members.member_key WHERE member_id = $1 RETURNING member_id;
+
+-- keys_under_older: how many members' keys a master key before $1 wraps
+SELECT count(*) FROM members.member_key WHERE master_version < $1;
+
+-- slice_under_older: members' keys that a master key before $1 wraps, after member $2
+SELECT member_id, key_version, master_version, wrapped FROM members.member_key
+WHERE master_version < $1 AND member_id > $2 ORDER BY member_id LIMIT $3;
+
+-- rewrap: put members' keys under master key $1; one that was changed or destroyed meanwhile is left alone
+UPDATE members.member_key k SET wrapped = g.wrapped, master_version = $1
+FROM unnest($2::bigint[], $3::bytea[], $4::bytea[]) AS g (member_id, wrapped, before)
+WHERE k.member_id = g.member_id AND k.member_id = ANY ($2::bigint[]) AND k.wrapped = g.before
+RETURNING k.member_id;

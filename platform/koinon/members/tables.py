@@ -8,14 +8,15 @@ from koinon.parties.tables import Partner
 
 
 class Member(Table, tablename="member", schema="members", db=DB):
-    """A person of a programme, with the account that holds their points."""
+    """A person of a programme, with the account that holds their points.
+
+    Their key has no table here: no back office shows it.
+    """
 
     member_id = BigInt(primary_key=True, default=None)
     programme_id = BigInt(default=None)
     account_id = BigInt(default=None)
-    email = Text(null=True, default=None)
-    phone = Text(null=True, default=None)
-    name = Text(null=True, default=None)
+    sealed_name = Bytea(null=True, default=None)
     locale = Text(null=True, default=None)
     enrolled_by = BigInt(default=None)
     enrolled_at = Timestamptz(default=None)
@@ -23,12 +24,13 @@ class Member(Table, tablename="member", schema="members", db=DB):
 
 
 class Contact(Table, tablename="contact", schema="members", db=DB):
-    """What one member of a programme is reached at; its key in the database is (value, programme_id)."""
+    """What one member of a programme is reached at; its key in the database is (contact_hash, programme_id)."""
 
-    value = Text(primary_key=True, default=None)
+    contact_hash = Bytea(primary_key=True, default=None)
     programme_id = BigInt(default=None)
     kind = Text(default=None)
     member_id = BigInt(default=None)
+    sealed_value = Bytea(default=None)
 
 
 class ConsentText(Table, tablename="consent_text", schema="members", db=DB):

@@ -32,6 +32,7 @@ from koinon.members.operations import (
 )
 from koinon.members.pay_codes import PayCode
 from koinon.members.pending import PendingSources
+from koinon.members.profiles import Profile, read_profile
 from koinon.members.reading import Event
 from koinon.problems import invalid_field
 from koinon.references import id_in_path
@@ -69,10 +70,11 @@ async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[b
     """
     partner_id = request.user.partner_id
     assert partner_id is not None, "members are enrolled by partners"  # noqa: S101  # the guard saw to it
+    keys = runtime_of(request).keys
     return await once(
         await write_of(request, data),
         lambda enrolment: 201 if enrolment.new else 200,
-        lambda connection: operations.enrol(connection, partner_id, data),
+        lambda connection: operations.enrol(connection, keys, partner_id, data),
     )
 
 
@@ -101,6 +103,20 @@ async def read_member(
         after = record_of_cursor("con", cursor, member_id)
         given = await operations.consents(connection, member_id, caller.partner_id, after, limit)
     return Member(member=member, consents=given.items, next=given.next)
+
+
+@get(
+    "/me/profile",
+    guards=[require("me:read")],
+    operation_id="readProfile",
+    summary="Read what one told of oneself",
+    responses=reads(),
+)
+async def read_own_profile(request: Asking) -> Profile:
+    """Read one's name and what one is reached at, which nobody but oneself is shown."""
+    _, member_id, _ = of_member(request.user)
+    async with pool().acquire() as connection:
+        return await read_profile(connection, runtime_of(request).keys.masters, member_id)
 
 
 @get(
@@ -222,6 +238,7 @@ router = Router(
     route_handlers=[
         enrol_member,
         read_member,
+        read_own_profile,
         read_wallet,
         read_history,
         issue_pay_code,

@@ -16,17 +16,21 @@ from koinon.database import pool
 from koinon.fields import JournalName, PartnerCode, PlaceId, ProgrammeCode, RedemptionId, TillReceipt
 from koinon.http.requests import Write
 from koinon.idempotency.operations import answered
+from koinon.keyring import MasterKeys
 from koinon.ledger import model
 from koinon.ledger.model import Capture, Hold, Outcome, Release
 from koinon.ledger.names import journal_name
 from koinon.ledger.operations import Ledger, UnknownRedemption, require_posted
 from koinon.members.pay_codes import PAY_CODE, verify
+from koinon.members.vault import key_of, sealed_text
 from koinon.problems import InvalidInput, NotFound, Problem, Refused, field_error, invalid_field
 from koinon.redemptions.proofs import AttestedHeadroom, CardProofs, Proof, ProofInvalid, statements
 from koinon.references import id_in_field, record_in_path
 from koinon.runtime import Runtime
 
 POINTS_MAXIMUM = 10**12
+RECEIPT = "redemption receipt"
+"""The till's own number of a redemption, as the members' vault calls the field."""
 
 
 class ContractMissing(Refused):
@@ -188,7 +192,8 @@ async def reserve(runtime: Runtime, write: Write, asked: NewRedemption) -> tuple
         unit_id=facts["unit_id"], occurred_at=facts["now"], member_id=member_id, place_id=place_id,
         partner_id=partner_id, version=facts["version"], points=points, today=today, proof_kind=proof_kind,
         proof_ref=proof_ref, hold_expires_at=facts["now"] + timedelta(seconds=model.HOLD_LIFETIME_SECONDS),
-        receipt=asked.receipt, attested_by=asked.proof.staff.name if asked.proof and asked.proof.staff else None,
+        sealed_receipt=sealed_text(runtime.keys.masters, member_id, facts, RECEIPT, asked.receipt),
+        attested_by=asked.proof.staff.name if asked.proof and asked.proof.staff else None,
     )  # fmt: skip
     outcome = await runtime[Ledger].post(facts["programme_id"], hold)
     if proof_kind == "staff" and outcome.status != "posted":
@@ -269,8 +274,11 @@ async def end(
     return _redemption(runtime.keys.secret, facts, account_id, outcome, state), outcome.status == "replayed"
 
 
-async def read(partner_id: int, redemption: str) -> RedemptionRecord:
-    """Return one of a partner's redemptions; raises UnknownRedemption."""
+async def read(masters: MasterKeys, partner_id: int, redemption: str) -> RedemptionRecord:
+    """Return one of a partner's redemptions, without the till's receipt of a member who was erased.
+
+    Raises UnknownRedemption, and Unreadable for a receipt that was changed.
+    """
     account_id, hold_id = record_in_path("red", redemption, UnknownRedemption)
     row = await pool().fetchrow(statements["redemption"], account_id, hold_id, partner_id)
     if row is None:
@@ -282,10 +290,18 @@ async def read(partner_id: int, redemption: str) -> RedemptionRecord:
         proof=row["proof_kind"],
         attested_by=row["attested_by"],
         place=None if row["place_id"] is None else ids.public("pla", row["place_id"]),
-        receipt=row["receipt"],
+        receipt=await _receipt_of(masters, row),
         occurred_at=row["occurred_at"],
         expires_at=row["expires_at"],
     )
+
+
+async def _receipt_of(masters: MasterKeys, row: asyncpg.Record) -> str | None:
+    if row["sealed_receipt"] is None:
+        return None
+    async with pool().acquire() as connection:
+        key = await key_of(connection, masters, row["member_id"])
+    return None if key is None else key.open(RECEIPT, row["sealed_receipt"])
 
 
 async def _replayed(secret: bytes, partner_id: int, answer: dict[str, Any]) -> Redemption:

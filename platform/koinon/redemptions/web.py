@@ -71,7 +71,7 @@ async def read_redemption(request: Request[Caller, Any, Any], redemption: FromPa
     """Read one of the brand's own redemptions: its state, its proof, and what the till said of it."""
     partner_id = request.user.partner_id
     assert partner_id is not None, "redemptions are read by partners"  # noqa: S101  # the guard saw to it
-    return await read(partner_id, redemption)
+    return await read(runtime_of(request).keys.masters, partner_id, redemption)
 
 
 @post(

@@ -50,9 +50,8 @@ MEMBER = """
 INSERT INTO members.member (member_id, programme_id, account_id, enrolled_by, enrolled_at) VALUES ($1, $2, $3, $4, $5)
 """
 CARD = """
-INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, member_id, account_id, linked_at,
-    unlinked_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO offers.card (card_key, link_id, programme_id, source_id, token, member_id, linked_at, unlinked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 OFFER = """
 INSERT INTO offers.offer (offer_id, programme_id, partner_id, current_version_id, created_at)
@@ -144,7 +143,7 @@ class League:
         """Link a card to a member."""
         await pool().execute(
             CARD, card_key(self.programme_id, self.source_id, token), new_record_id(), self.programme_id,
-            self.source_id, token, holder.member_id, holder.account_id, linked_at, unlinked_at,
+            self.source_id, token, holder.member_id, linked_at, unlinked_at,
         )  # fmt: skip
 
     async def offer(self, partner: str = "grocer", published_at: datetime = FOUNDED, **changes: Any) -> OfferVersion:

@@ -5,14 +5,17 @@ import itertools
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon import ids
 from koinon.callers.model import Caller
 from koinon.http.requests import Write
+from koinon.keyring import Keyring, MasterKeys
 from offers.earnings import Asked, NewEarning, Tender, earn_many, read_ids
 from offers.intake import take_in
 from offers.model import PointsPerAmount
@@ -20,6 +23,12 @@ from offers.rewarding import settle_purchases
 from tests.database.offers.kit import BOUGHT, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6
+KEYRING = Keyring(
+    log=Ed25519PrivateKey.generate(),
+    token=Ed25519PrivateKey.generate(),
+    secret=b"a secret",
+    masters=MasterKeys(Path("no keys")),
+)
 KEYS = itertools.count(1)
 
 
@@ -49,7 +58,7 @@ async def happen(league: League, event: dict[str, Any] | Asked) -> None:
     if isinstance(event, dict):
         await league.post(event)
         return
-    (answer,) = await earn_many(b"a secret", [event])
+    (answer,) = await earn_many(KEYRING, [event])
     assert answer.problem is None
 
 

@@ -7,11 +7,14 @@ import msgspec
 import pytest
 from litestar import Litestar, Request, Router, get, post
 
+from koinon import keyring
 from koinon.callers.guards import require
 from koinon.callers.model import Caller
 from koinon.database import transaction
 from koinon.http.bodies import FORM
-from koinon.ids import new_id
+from koinon.ids import new_id, private
+from koinon.members.operations import NewMember, enrol
+from koinon.settings import Settings
 
 
 class Brand(msgspec.Struct, frozen=True):
@@ -51,28 +54,11 @@ async def new_brand(code: str) -> Brand:
     return Brand(programme_id, partner_id)
 
 
-async def new_member(brand: Brand, email: str) -> tuple[int, int]:
-    """Make a member of a brand's programme and return (member id, account id)."""
-    member_id, account_id = new_id(), new_id()
+async def new_member(settings: Settings, brand: Brand, email: str) -> int:
+    """Enrol a member at a brand and return their id."""
     async with transaction() as connection:
-        await connection.execute(
-            """
-            INSERT INTO members.member (member_id, programme_id, account_id, email, enrolled_by, enrolled_at)
-            VALUES ($1, $2, $3, $4, $5, clock_timestamp())
-            """,
-            member_id,
-            brand.programme_id,
-            account_id,
-            email,
-            brand.partner_id,
-        )
-        await connection.execute(
-            "INSERT INTO members.contact (value, programme_id, kind, member_id) VALUES ($1, $2, 'email', $3)",
-            email,
-            brand.programme_id,
-            member_id,
-        )
-    return member_id, account_id
+        made = await enrol(connection, keyring.load(settings.keys_folder), brand.partner_id, NewMember(email=email))
+    return private("mem", made.member)
 
 
 @pytest.fixture

@@ -22,8 +22,7 @@ from tests.web.identity.conftest import Brand, new_brand, new_member
 @pytest.fixture
 async def member(callers: Callers, brand: Brand) -> Api:
     """Give a member who is signed in."""
-    member_id, account_id = await new_member(brand, "anna@example.org")
-    return await callers.member(member_id, account_id, brand.programme_id)
+    return await callers.member(await new_member(callers.settings, brand, "anna@example.org"))
 
 
 def without(api: Api, *names: str) -> Api:
@@ -204,7 +203,7 @@ async def test_a_write_without_its_token_is_refused(member: Api, probe: str, sub
 
 async def test_another_session_s_token_is_refused(member: Api, callers: Callers, brand: Brand, probe: str) -> None:
     """A token counts for its own session only."""
-    other = await callers.member(*await new_member(brand, "ben@example.org"), brand.programme_id)
+    other = await callers.member(await new_member(callers.settings, brand, "ben@example.org"))
 
     mixed = having(member, **{"X-CSRF-Token": other.headers["X-CSRF-Token"]})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from koinon import ids
+from koinon import ids, keyring
 from koinon.members.operations import NewMember, enrol
 from tests.web.conftest import Callers, problem_of
 from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
@@ -55,13 +55,19 @@ async def test_a_person_becomes_a_member(callers: Callers, database: asyncpg.Poo
     }
     member = await database.fetchrow("SELECT * FROM members.member")
     member_id = ids.private("mem", made["member"])
-    assert {name: member[name] for name in ("member_id", "email", "phone", "name", "locale", "enrolled_at")} == {
+    assert {name: member[name] for name in ("member_id", "locale", "enrolled_at")} == {
         "member_id": member_id,
-        "email": "ada@example.org",
-        "phone": "+358401234567",
-        "name": "Ada",
         "locale": "fi-FI",
         "enrolled_at": NOW,
+    }
+    browser = await callers.member(member_id)
+    assert (await browser.get("/v1/me/profile")).json() == {
+        "member": made["member"],
+        "name": "Ada",
+        "email": "ada@example.org",
+        "phone": "+358401234567",
+        "locale": "fi-FI",
+        "erased": False,
     }
     assert member["enrolled_by"] == ids.private("par", grocer)
     assert member["account_id"] != member_id
@@ -72,11 +78,8 @@ async def test_a_person_becomes_a_member(callers: Callers, database: asyncpg.Poo
         0,
         "points",
     )
-    contacts = await database.fetch("SELECT value, kind, member_id FROM members.contact ORDER BY value")
-    assert [tuple(row) for row in contacts] == [
-        ("+358401234567", "phone", member_id),
-        ("ada@example.org", "email", member_id),
-    ]
+    contacts = await database.fetch("SELECT kind, member_id FROM members.contact ORDER BY kind")
+    assert [tuple(row) for row in contacts] == [("email", member_id), ("phone", member_id)]
     kept = await database.fetch(
         "SELECT purpose, body, locale, channel, given_at "
         "FROM members.consent JOIN members.consent_text USING (text_sha256)"
@@ -179,10 +182,18 @@ async def test_parallel_enrolments_make_one_member(callers: Callers, database: a
     assert sum(answer.json()["new"] for answer in answers) == 1
     counted = {
         table: await database.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608  # names of this test
-        for table in ("members.member", "members.contact", "ledger.account", "ledger.wallet", "members.consent")
+        for table in (
+            "members.member",
+            "members.member_key",
+            "members.contact",
+            "ledger.account",
+            "ledger.wallet",
+            "members.consent",
+        )
     }
     assert counted == {
         "members.member": 1,
+        "members.member_key": 1,
         "members.contact": 1,
         "ledger.account": 1,
         "ledger.wallet": 1,
@@ -211,7 +222,7 @@ async def test_crossing_contacts_neither_deadlock_nor_split(callers: Callers, da
             assert answer.status_code in {200, 201} or problem_of(answer) == (409, "contacts-of-two-members")
     orphans = await database.fetchval(
         "SELECT count(*) FROM members.contact c WHERE NOT EXISTS "
-        "(SELECT FROM members.member m WHERE m.member_id = c.member_id AND c.value IN (m.email, m.phone))"
+        "(SELECT FROM members.member JOIN members.member_key USING (member_id) WHERE member_id = c.member_id)"
     )
     assert orphans == 0
     assert await database.fetchval("SELECT count(*) FROM members.contact") == 10
@@ -226,14 +237,15 @@ async def test_a_contact_that_is_claimed_meanwhile(callers: Callers, database: a
     grocer = await scheme.partner()
     shop = await scheme.api_of(grocer)
     async with database.acquire() as connection, connection.transaction():
-        first = await enrol(connection, ids.private("par", grocer), NewMember(phone="+358401234567"))
+        keys = keyring.load(callers.settings.keys_folder)
+        first = await enrol(connection, keys, ids.private("par", grocer), NewMember(phone="+358401234567"))
         second = asyncio.create_task(shop.post("/v1/members", {"email": "ada@example.org", "phone": "+358401234567"}))
         while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             assert not second.done()
     answer = await second
 
     assert (answer.status_code, answer.json()) == (200, {"member": first.member, "consents": [], "new": False})
-    assert [row["value"] for row in await database.fetch("SELECT value FROM members.contact")] == ["+358401234567"]
+    assert [row["kind"] for row in await database.fetch("SELECT kind FROM members.contact")] == ["phone"]
     assert await database.fetchval("SELECT count(*) FROM members.member") == 1
 
 

@@ -11,6 +11,7 @@ from koinon import ids
 from koinon.database import transaction
 from koinon.identity.operations import grant_role, make_staff
 from koinon.web.sign_in import local
+from tests.web.conftest import newest_code
 from tests.web.pages.conftest import Browser
 from tests.web.pages.reading import Element, read
 from tests.web.town import Town
@@ -20,12 +21,6 @@ from tests.web.town import Town
 def visitor(client: httpx.AsyncClient) -> Browser:
     """Give a browser that keeps its cookies."""
     return Browser(client)
-
-
-async def last_code(database: asyncpg.Pool) -> str:
-    """Return the code of the newest mail."""
-    body = await database.fetchval("SELECT body FROM delivery.mail ORDER BY created_at DESC LIMIT 1")
-    return str(re.findall(r"\b[0-9]{6}\b", body)[0])
 
 
 async def ask(visitor: Browser, path: str = "/sign-in", **fields: str) -> Element:
@@ -45,12 +40,12 @@ async def add_staff(town: Town, email: str, *codes: str) -> None:
             await grant_role(connection, staff_id=staff_id, role="owner", partner_id=ids.private("par", partner))
 
 
-async def test_a_member_signs_in_and_out(visitor: Browser, town: Town, database: asyncpg.Pool) -> None:
+async def test_a_member_signs_in_and_out(visitor: Browser, town: Town, secret: bytes) -> None:
     """Address, code, wallet; the address is in no address line, and the cookie goes with signing out."""
     await town.person()
     code_page = await ask(visitor, email="ada@example.org")
     assert "ada@example.org" in code_page.one("main").text
-    used = await visitor.send(code_page.all("form")[0], code=await last_code(database))
+    used = await visitor.send(code_page.all("form")[0], code=await newest_code(secret))
 
     assert (used.status_code, used.headers["Location"]) == (303, "/")
     cookies = used.headers.get_list("Set-Cookie")
@@ -82,12 +77,12 @@ async def test_the_only_programme_is_not_asked_for(visitor: Browser, town: Town)
     assert read(unchosen.text).named(id="programme").attributes["aria-describedby"] == "programme-error"
 
 
-async def test_where_one_wanted_to_go(visitor: Browser, town: Town, database: asyncpg.Pool) -> None:
+async def test_where_one_wanted_to_go(visitor: Browser, town: Town, secret: bytes) -> None:
     """A page that asked for sign-in is where it ends."""
     await town.person()
     asked = await visitor.get("/me/history")
     code_page = await ask(visitor, asked.headers["Location"], email="ada@example.org")
-    used = await visitor.send(code_page.all("form")[0], code=await last_code(database))
+    used = await visitor.send(code_page.all("form")[0], code=await newest_code(secret))
 
     assert used.headers["Location"] == "/me/history"
 
@@ -109,12 +104,12 @@ def test_sign_in_leads_to_our_pages(path: str) -> None:
 
 
 async def test_a_wrong_code_is_said_and_may_be_tried_again(
-    visitor: Browser, town: Town, database: asyncpg.Pool
+    visitor: Browser, town: Town, database: asyncpg.Pool, secret: bytes
 ) -> None:
     """What cannot be a code costs no try; a wrong one leaves the form, and the right one still works."""
     await town.person()
     code_page = await ask(visitor, email="ada@example.org")
-    code = await last_code(database)
+    code = await newest_code(secret)
     for wrong in ("", "12345", "abcdef", "\uff11\uff12\uff13\uff14\uff15\uff16", f"{(int(code) + 1) % 1_000_000:06}"):
         refused = await visitor.send(code_page.all("form")[0], code=wrong)
         assert refused.status_code == 401
@@ -159,22 +154,22 @@ async def test_nobody_learns_who_is_a_member(visitor: Browser, town: Town, datab
     assert await database.fetchval("SELECT count(*) FROM delivery.mail") == mails
 
 
-async def test_staff_of_one_brand_come_to_its_portal(visitor: Browser, town: Town, database: asyncpg.Pool) -> None:
+async def test_staff_of_one_brand_come_to_its_portal(visitor: Browser, town: Town, secret: bytes) -> None:
     """Staff sign in without a programme."""
     await add_staff(town, "sam@grocer.example", "grocer")
     code_page = await ask(visitor, "/sign-in/staff", email="sam@grocer.example")
-    used = await visitor.send(code_page.all("form")[0], code=await last_code(database))
+    used = await visitor.send(code_page.all("form")[0], code=await newest_code(secret))
 
     assert used.status_code == 303
     assert (await visitor.get("/")).headers["Location"] == "/portal"
     assert "Grocer" in (await visitor.page("/portal")).one("header").text
 
 
-async def test_staff_of_two_brands_choose_one(visitor: Browser, town: Town, database: asyncpg.Pool) -> None:
+async def test_staff_of_two_brands_choose_one(visitor: Browser, town: Town, secret: bytes) -> None:
     """The code stays good for the choice."""
     await add_staff(town, "sam@agency.example", "grocer", "cafe")
     code_page = await ask(visitor, "/sign-in/staff", email="sam@agency.example")
-    asked = read((await visitor.send(code_page.all("form")[0], code=await last_code(database))).text)
+    asked = read((await visitor.send(code_page.all("form")[0], code=await newest_code(secret))).text)
     assert [label.text for label in asked.all("label")] == ["Cafe", "Grocer"]
     chosen = await visitor.send(asked.one("form"), partner=town.grocer.partner)
 
@@ -182,12 +177,14 @@ async def test_staff_of_two_brands_choose_one(visitor: Browser, town: Town, data
     assert "Grocer" in (await visitor.page("/portal")).one("header").text
 
 
-async def test_signing_in_again_ends_the_session_before(visitor: Browser, town: Town, database: asyncpg.Pool) -> None:
+async def test_signing_in_again_ends_the_session_before(
+    visitor: Browser, town: Town, database: asyncpg.Pool, secret: bytes
+) -> None:
     """One browser has one session."""
     await town.person()
     for _ in range(2):
         code_page = await ask(visitor, email="ada@example.org")
-        await visitor.send(code_page.all("form")[0], code=await last_code(database))
+        await visitor.send(code_page.all("form")[0], code=await newest_code(secret))
 
     ended = await database.fetch("SELECT ended_at IS NOT NULL AS ended FROM identity.session ORDER BY created_at")
     # The first of them belongs to the browser that the town signed in.
@@ -198,7 +195,7 @@ async def test_signing_in_again_ends_the_session_before(visitor: Browser, town: 
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}], ids=["another site", "a neighbour"]
 )
 async def test_another_sites_form_signs_nobody_in(
-    visitor: Browser, town: Town, database: asyncpg.Pool, headers: dict[str, str]
+    visitor: Browser, town: Town, database: asyncpg.Pool, secret: bytes, headers: dict[str, str]
 ) -> None:
     """Neither a code is asked for nor one used."""
     await town.person()
@@ -207,7 +204,7 @@ async def test_another_sites_form_signs_nobody_in(
     assert refused.status_code == 403
     assert await database.fetchval("SELECT count(*) FROM delivery.mail") == 0
     await ask(visitor, email="ada@example.org")
-    stolen = await visitor.post("/sign-in/code", {"code": await last_code(database)}, **headers)
+    stolen = await visitor.post("/sign-in/code", {"code": await newest_code(secret)}, **headers)
     assert stolen.status_code == 403
     assert await database.fetchval("SELECT count(*) FROM identity.session") == 1
 

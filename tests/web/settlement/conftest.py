@@ -7,7 +7,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from koinon.ids import public
+from koinon.ids import private, public
 from koinon.ledger.jobs import close_due_windows
 from tests.database.settlement.coalition import S1, Coalition
 from tests.web.conftest import Api, Callers
@@ -32,6 +32,11 @@ class League:
         self.anna = await self.callers.operator("anna@koinon.example")
         self.otto = await self.callers.operator("otto@koinon.example")
         return self
+
+    async def member(self) -> Api:
+        """Enrol a member at the first brand and sign them in."""
+        made = await self.shops[BRANDS[0]].post("/v1/members", {"email": "ada@example.org"})
+        return await self.callers.member(private("mem", made.json()["member"]))
 
     def partner(self, code: str) -> str:
         """Return a brand's public id."""

@@ -170,7 +170,7 @@ async def test_runs_are_the_operators_alone(settled: League, callers: Callers, d
     """No brand, no member and nobody sees runs or moves them; reading alone does not let an operator close a day."""
     run = await settled.run()
     shop, reader = settled.shops["brand-a"], await callers.operator(scopes=frozenset({"settlement:read"}))
-    member = await callers.member(new_id(), new_id(), settled.coalition.programme_id)
+    member = await settled.member()
     reads = ["/v1/settlement/windows", "/v1/settlement/runs", f"/v1/settlement/runs/{run}"]
     async with unchanged(database):
         for caller in (shop, reader, member):

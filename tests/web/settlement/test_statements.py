@@ -125,7 +125,7 @@ async def test_only_who_may_read_settlement_reads(settled: League, callers: Call
     marketing = await callers.staff(
         "mia@brand-a.example", role="marketing", partner_id=partner_id, programme_id=programme_id
     )
-    member = await callers.member(new_id(), new_id(), programme_id)
+    member = await settled.member()
     for path in (STATEMENT, BUNDLE, EXPECTED):
         for caller in (till, marketing, member):
             assert_refused(await caller.get(path), 403, "scope-missing", missing_scopes=["settlement:read"])

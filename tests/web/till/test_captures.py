@@ -4,9 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import asyncpg
+import pytest
+import structlog
 from litestar import Litestar
 
 from koinon import ids
+from koinon.database import transaction
+from koinon.members import vault
+from koinon.members.vault import destroy_key
 from tests.web.nights import close_window_early, lines_of, of_window, statement, work_the_night
 from tests.web.scheme import assert_field, assert_refused, contract_body, unchanged
 from tests.web.town import NOW, Town
@@ -87,6 +92,49 @@ async def test_a_brand_reads_its_redemptions(town: Town) -> None:
     assert (await kiosk.api.get(path)).json() == open_one | {"state": "reversed"}
     assert_refused(await town.grocer.api.get(path), 404, "unknown-redemption")
     assert_refused(await town.cafe.api.get("/v1/redemptions/red_1"), 404, "unknown-redemption")
+
+
+async def test_a_till_s_receipt_lies_under_the_member_s_key(town: Town, database: asyncpg.Pool) -> None:
+    """The database holds none in clear; once the key is gone the redemption is read without it, and none is kept."""
+    ada = await town.person()
+    await town.grocer.earned(ada, 100, receipt="Table 7, Mrs Byron")
+    redemption = await town.cafe.reserved(ada, 10, receipt="Table 8, Mrs Byron")
+    path = f"/v1/redemptions/{redemption}"
+    assert (await town.cafe.api.get(path)).json()["receipt"] == "Table 8, Mrs Byron"
+    async with transaction() as connection:
+        for table in ("offers.till_sighting", "ledger.hold"):
+            row = await connection.fetchval(f"SELECT t::text FROM {table} t")  # noqa: S608  # names of this test
+            assert "Byron" not in row
+            assert b"Byron".hex() not in row
+        await destroy_key(connection, ids.private("mem", ada.member))
+
+    read = await town.cafe.api.get(path)
+    assert (read.status_code, read.json()["receipt"], read.json()["points"]) == (200, None, 10)
+    await town.grocer.earned(ada, 5, receipt="Table 9, Mrs Byron")
+    again = await town.cafe.reserved(ada, 10, receipt="Table 9, Mrs Byron")
+    assert (await town.cafe.api.get(f"/v1/redemptions/{again}")).json()["receipt"] is None
+    kept = "SELECT count(*) FROM offers.till_sighting WHERE sealed_receipt IS NOT NULL"
+    assert await database.fetchval(kept) == 1
+
+
+async def test_a_key_that_does_not_open_refuses_no_purchase(
+    town: Town, database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The points are given and paid with; the receipt is not kept, and the log says so."""
+    ada = await town.person()
+    logged = structlog.testing.LogCapture()
+    monkeypatch.setattr(vault, "log", structlog.wrap_logger(None, processors=[logged]))
+    await database.execute("UPDATE members.member_key SET wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1)")
+
+    await town.grocer.earned(ada, 100, receipt="T-1")
+    redemption = await town.cafe.reserved(ada, 10, receipt="T-2")
+
+    assert await ada.balance() == (90, 10)
+    assert (await town.cafe.api.get(f"/v1/redemptions/{redemption}")).json()["receipt"] is None
+    assert [(entry["event"], entry["field"], entry["member"]) for entry in logged.entries] == [
+        ("a text was not kept", "earning receipt", ada.member),
+        ("a text was not kept", "redemption receipt", ada.member),
+    ]
 
 
 async def test_an_end_takes_no_body(town: Town, database: asyncpg.Pool) -> None:

@@ -55,13 +55,13 @@ CREATE TABLE identity.assertion_used (
 );
 CREATE INDEX assertion_used_expiry ON identity.assertion_used (expires_at);
 
--- A browser that signed in. The cookie's value is known only as its SHA-256.
+-- A browser that signed in. The cookie's value is known only as its SHA-256. A member's names the member alone: their
+-- account may become another one (a household's, or that of a member who turned out to be the same person).
 CREATE TABLE identity.session (
     session_hash bytea PRIMARY KEY,
     kind text NOT NULL,
     programme_id bigint REFERENCES parties.programme,
     member_id bigint,
-    account_id bigint,
     staff_id bigint REFERENCES identity.staff,
     partner_id bigint REFERENCES parties.partner,
     created_at timestamptz NOT NULL,
@@ -69,9 +69,8 @@ CREATE TABLE identity.session (
     expires_at timestamptz NOT NULL,
     ended_at timestamptz,
     CONSTRAINT session_kind CHECK (
-        (kind = 'member' AND member_id IS NOT NULL AND account_id IS NOT NULL AND programme_id IS NOT NULL
-            AND staff_id IS NULL AND partner_id IS NULL)
-        OR (kind = 'staff' AND staff_id IS NOT NULL AND member_id IS NULL AND account_id IS NULL
+        (kind = 'member' AND member_id IS NOT NULL AND programme_id IS NULL AND staff_id IS NULL AND partner_id IS NULL)
+        OR (kind = 'staff' AND staff_id IS NOT NULL AND member_id IS NULL
             AND (partner_id IS NULL) = (programme_id IS NULL))
     )
 ) WITH (fillfactor = 80);

@@ -112,7 +112,7 @@ CREATE TABLE ledger.movement (
 );
 CREATE INDEX movement_lot ON ledger.movement (account_id, lot_id);
 
--- What a till says about a redemption (its receipt, who attested) stands here and not in the journal, which keeps no
+-- What a till says about a redemption (its receipt, sealed under the member's key, and who attested) stands here and not in the journal, which keeps no
 -- person's words. The hold says whose it is, so that its end is journalled for the same member at the same place.
 CREATE TABLE ledger.hold (
     account_id bigint NOT NULL,
@@ -126,7 +126,7 @@ CREATE TABLE ledger.hold (
     proof_kind text NOT NULL,
     proof_ref text,
     attested_by text,
-    receipt text,
+    sealed_receipt bytea,
     place_id bigint,
     occurred_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -187,7 +187,7 @@ CREATE TYPE ledger.command AS (
     hold_expires_at timestamptz,
     shortfall text,
     reason text,
-    receipt text,
+    sealed_receipt text,
     attested_by text
 );
 

@@ -1,5 +1,6 @@
 -- Persons. Keys start with member_id, but for contacts, which are looked up by what a person is reached at.
--- Personal data stands in members.member and members.contact alone, so that a person can be erased.
+-- What a person is called and reached at is sealed under a key of their own: without its row in members.member_key
+-- nobody reads it again, here or in a copy that was made before and lacks that row.
 
 CREATE SCHEMA members;
 
@@ -8,25 +9,36 @@ CREATE TABLE members.member (
     member_id bigint PRIMARY KEY,
     programme_id bigint NOT NULL,
     account_id bigint NOT NULL,
-    email text,
-    phone text,
-    name text,
+    sealed_name bytea,
     locale text,
     enrolled_by bigint NOT NULL,
     enrolled_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- A member's own key (data encryption key), wrapped by a master key that the keys' folder holds.
+CREATE TABLE members.member_key (
+    member_id bigint PRIMARY KEY REFERENCES members.member,
+    key_version integer NOT NULL,
+    master_version integer NOT NULL,
+    wrapped bytea NOT NULL,
+    CONSTRAINT member_key_versions CHECK (key_version > 0 AND master_version > 0)
+);
+
 -- An e-mail address or a phone number belongs to one member of a programme: this key makes parallel enrolments one.
--- No foreign key: on a distributed database a contact and its member stand on different shards.
+-- It is known by a keyed hash; what it says is sealed. Its key is the hash, so that one who is enrolled is found on one
+-- shard. No foreign key: on a distributed database a contact and its member stand on different shards.
 CREATE TABLE members.contact (
-    value text NOT NULL,
+    contact_hash bytea NOT NULL,
     programme_id bigint NOT NULL,
     kind text NOT NULL,
     member_id bigint NOT NULL,
-    PRIMARY KEY (value, programme_id),
+    sealed_value bytea NOT NULL,
+    PRIMARY KEY (contact_hash, programme_id),
+    CONSTRAINT contact_hash_length CHECK (octet_length(contact_hash) = 32),
     CONSTRAINT contact_kind CHECK (kind IN ('email', 'phone'))
 );
+CREATE INDEX contact_member ON members.contact (member_id);
 
 -- What was consented to, word for word; the same words stand once.
 CREATE TABLE members.consent_text (

@@ -1,32 +1,35 @@
 """The member's pages: the wallet, its history, and the pay code."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import segno
+import structlog
 from litestar import Response, Router, get
-from litestar.config.app import AppConfig
 from litestar.params import FromQuery
 
 from koinon.clock import machine_now
 from koinon.database import pool
 from koinon.http.cursors import PageCursor
+from koinon.keyring import KeysMissing
 from koinon.members import pay_codes, reading
 from koinon.members.model import BrandBalance, Wallet
 from koinon.members.pending import PendingSources
+from koinon.members.profiles import read_profile
 from koinon.members.web import of_member, record_of_cursor
-from koinon.runtime import runtime_in, runtime_of
+from koinon.runtime import runtime_of
+from koinon.sealing import Unreadable
 from koinon.web.charts import ring
 from koinon.web.formats import SHADES
 from koinon.web.rendering import page
-from koinon.web.shells import PageRequest, Panel, Shells, signed_in
+from koinon.web.shells import PageRequest, Panel, signed_in
 
-TEMPLATES = Path(__file__).with_name("templates")
 EVENTS_AT_HOME = 5
 EVENTS = 25
 QR_BORDER_MODULES = 4
 """The light zone that ISO/IEC 18004 wants around a code."""
+
+log = structlog.get_logger(__name__)
 
 
 async def load_wallet(request: PageRequest) -> dict[str, Any]:
@@ -45,6 +48,17 @@ async def load_latest(request: PageRequest) -> dict[str, Any]:
         return {"events": await reading.read_history(connection, account_id, None, EVENTS_AT_HOME)}
 
 
+async def load_profile(request: PageRequest) -> dict[str, Any]:
+    """Return what the member told of themselves; None when it does not open, which takes no other panel away."""
+    _, member_id, _ = of_member(request.user)
+    try:
+        async with pool().acquire() as connection:
+            return {"profile": await read_profile(connection, runtime_of(request).keys.masters, member_id)}
+    except (Unreadable, KeysMissing):
+        log.exception("a member's fields do not open")
+        return {"profile": None}
+
+
 @get("/me/history", guards=[signed_in("member", "me:read")], include_in_schema=False)
 async def history(request: PageRequest, cursor: FromQuery[PageCursor] = None) -> Response[str]:
     """Show what happened to the member's points and why, the newest first."""
@@ -52,7 +66,7 @@ async def history(request: PageRequest, cursor: FromQuery[PageCursor] = None) ->
     after = record_of_cursor("jnl", cursor, account_id)
     async with pool().acquire() as connection:
         events = await reading.read_history(connection, account_id, after, EVENTS)
-    return await page(request, "member", "members/history.html", events=events, first=cursor is None)
+    return await page(request, "member", "pages/wallet/history.html", events=events, first=cursor is None)
 
 
 @get("/me/pay-code", guards=[signed_in("member", "me:read", "me:write")], include_in_schema=False)
@@ -67,7 +81,7 @@ async def pay_code(request: PageRequest) -> Response[str]:
     return await page(
         request,
         "member",
-        "members/pay_code.html",
+        "pages/wallet/pay_code.html",
         code=issued.code,
         picture=picture,
         seconds=pay_codes.LIFETIME_SECONDS,
@@ -89,16 +103,11 @@ def _largest_first(brand: BrandBalance) -> tuple[int, str]:
 
 
 PANELS = (
-    Panel("member", "navigation", 30, "members/pay_entry.html"),
-    Panel("member", "navigation", 50, "members/history_entry.html"),
-    Panel("member", "home", 10, "members/wallet.html", load_wallet),
-    Panel("member", "home", 30, "members/latest.html", load_latest),
+    Panel("member", "navigation", 30, "pages/wallet/pay_entry.html"),
+    Panel("member", "navigation", 50, "pages/wallet/history_entry.html"),
+    Panel("member", "home", 10, "pages/wallet/wallet.html", load_wallet),
+    Panel("member", "home", 30, "pages/wallet/latest.html", load_latest),
+    Panel("member", "home", 40, "pages/wallet/profile.html", load_profile),
 )
 
 router = Router("/", route_handlers=[history, pay_code])
-
-
-def add_pages(app_config: AppConfig) -> None:
-    """Add the member's pages and panels to the application."""
-    runtime_in(app_config)[Shells].add("members", TEMPLATES, PANELS)
-    app_config.route_handlers.append(router)
