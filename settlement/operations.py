@@ -103,8 +103,8 @@ async def calculate_run(programme_id: int, window_no: int) -> int:
     known: int | None = await pool().fetchval(statements["standing_run"], programme_id, window_no)
     if known is not None:
         return known
-    books = await read_books(programme_id, window_no)
     try:
+        books = await _read(programme_id, window_no)
         calculation = await _calculated(books)
     except RunStopped as stopped:
         await raise_alert(programme_id, window_no, stopped)
@@ -186,6 +186,13 @@ async def clear_alerts(connection: Connection, programme_id: int, window_no: int
     await on(connection, cleared if but is None else cleared.where(tables.Alert.explanation != but))
 
 
+async def _read(programme_id: int, window_no: int) -> Books:
+    try:
+        return await read_books(programme_id, window_no)
+    except SettlementError as error:
+        raise BooksDoNotFit(str(error)) from None
+
+
 async def _calculated(books: Books) -> Calculation:
     try:
         calculation = await asyncio.to_thread(books.calculate)
@@ -211,16 +218,16 @@ async def _record(books: Books, calculation: Calculation) -> int:
         added = await connection.fetchval(
             statements["add_run"], run_id, *place, facts.currency, submission_id, facts.pool_before, check.balance,
             ratio_text(check.worth), ratio_text(check.apart), ratio_text(check.allowed), check.outstanding,
-            check.explanation,
+            calculation.part_rate_margins, check.explanation,
         )  # fmt: skip
         if added is None:
             standing: int = await connection.fetchval(statements["standing_run"], *place)
             return standing
         leaf = run_leaf(rfc3339(machine_now()), facts.programme, facts.window, tree.root)
         await connection.execute(audit_statements["submit"], submission_id, leaf)
-        await _add_lines(connection, run_id, calculation)
+        await _add_lines(connection, run_id, place, calculation)
         await connection.execute(
-            statements["add_statements"], run_id, tree.size,
+            statements["add_statements"], run_id, facts.window, tree.size,
             [books.partners[statement.partner] for statement in calculation.statements],
             [statement.content for statement in calculation.statements], salts, [index for index, _ in places],
             [b"".join(proof) for _, proof in places],
@@ -231,17 +238,17 @@ async def _record(books: Books, calculation: Calculation) -> int:
     return run_id
 
 
-async def _add_lines(connection: Connection, run_id: int, calculation: Calculation) -> None:
+async def _add_lines(connection: Connection, run_id: int, place: tuple[int, int], calculation: Calculation) -> None:
     rows = [
         (
             line.cell.leg, line.cell.partner, line.cell.version, line.cell.counterparty,
             line.cell.counterparty_version, line.cell.debtor, line.cell.creditor, ratio_text(line.rate),
             line.points_before, line.billed_before, line.points, line.amount,
         )
-        for line in calculation.lines
+        for line in calculation.moved
     ]  # fmt: skip
     if rows:
-        await connection.execute(statements["add_lines"], run_id, *map(list, zip(*rows, strict=True)))
+        await connection.execute(statements["add_lines"], run_id, *place, *map(list, zip(*rows, strict=True)))
     nets = calculation.nets
     await connection.execute(
         statements["add_nets"], run_id, [net.party for net in nets], [net.pays for net in nets],

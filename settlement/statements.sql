@@ -6,18 +6,22 @@ FROM ledger.settlement_window w JOIN parties.programme p USING (programme_id)
 WHERE w.programme_id = $1 AND w.window_no = $2;
 
 -- standing_run: the run of a window that stands
-SELECT run_id FROM settlement.run
+SELECT run_id, pool_balance, part_rate_margins FROM settlement.run
 WHERE programme_id = $1 AND window_no = $2 AND state NOT IN ('ABORTED', 'SUPERSEDED');
 
--- lines: a run's lines, or those of one partner's statement
-SELECT leg, partner, version, counterparty, counterparty_version, rate, points_before, billed_before, points, amount
-FROM settlement.line WHERE run_id = $1 AND ($2::text IS NULL OR (partner = $2 AND leg <> 'margin'))
-ORDER BY leg, partner, version, counterparty, counterparty_version;
-
--- pool_before: what the runs before a window left in the pool, by the nets that were recorded
-SELECT coalesce(sum(n.receives - n.pays), 0)::bigint
-FROM settlement.run r JOIN settlement.net n USING (run_id)
-WHERE r.programme_id = $1 AND r.window_no < $2 AND r.state NOT IN ('ABORTED', 'SUPERSEDED') AND n.party = 'pool';
+-- carried: what cells carry into a window: of each its newest line before it whose run stands
+SELECT c.leg, c.partner, c.version, c.counterparty, c.counterparty_version, l.rate,
+    l.points_before + l.points AS points, l.billed_before + l.amount AS billed
+FROM unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[])
+    AS c (leg, partner, version, counterparty, counterparty_version)
+CROSS JOIN LATERAL (
+    SELECT l.rate, l.points_before, l.points, l.billed_before, l.amount
+    FROM settlement.line l JOIN settlement.run r USING (run_id)
+    WHERE l.programme_id = $1 AND l.leg = c.leg AND l.partner = c.partner AND l.version = c.version
+        AND l.counterparty = c.counterparty AND l.counterparty_version = c.counterparty_version
+        AND l.window_no < $2 AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
+    ORDER BY l.window_no DESC LIMIT 1
+) l;
 
 -- outstanding: each issuer's points in the lots at a window's end: those of now, less what later windows moved
 -- One statement, so one snapshot: a lot and its movements change in one transaction, on one shard, and are seen
@@ -47,11 +51,11 @@ ORDER BY p.code;
 
 -- add_run: a run, unless the window has one that stands; its maker is who asked for the window's close
 INSERT INTO settlement.run (run_id, programme_id, window_no, version, state, currency, maker_staff_id, submission_id,
-    pool_before, pool_balance, pool_worth, pool_apart, pool_allowed, outstanding_points, explanation)
+    pool_before, pool_balance, pool_worth, pool_apart, pool_allowed, outstanding_points, part_rate_margins, explanation)
 SELECT $1, $2, $3,
     1 + (SELECT count(*) FROM settlement.run r WHERE r.programme_id = $2 AND r.window_no = $3),
     'CALCULATED', $4, (SELECT m.staff_id FROM settlement.maker m WHERE m.programme_id = $2 AND m.window_no = $3),
-    $5, $6, $7, $8, $9, $10, $11, $12
+    $5, $6, $7, $8, $9, $10, $11, $12, $13
 ON CONFLICT DO NOTHING RETURNING run_id;
 
 -- add_event: the state that a run came to
@@ -59,19 +63,21 @@ INSERT INTO settlement.run_event (run_id, event_no, state, staff_id)
 SELECT $1, 1 + (SELECT count(*) FROM settlement.run_event e WHERE e.run_id = $1), $2, $3;
 
 -- add_lines: a run's lines
-INSERT INTO settlement.line (run_id, leg, partner, version, counterparty, counterparty_version, debtor, creditor,
-    rate, points_before, billed_before, points, amount)
-SELECT $1, l.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::integer[], $7::text[], $8::text[],
-    $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]) AS l;
+INSERT INTO settlement.line (run_id, programme_id, window_no, leg, partner, version, counterparty,
+    counterparty_version, debtor, creditor, rate, points_before, billed_before, points, amount)
+SELECT $1, $2, $3, l.*
+FROM unnest($4::text[], $5::text[], $6::integer[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::text[],
+    $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[]) AS l;
 
 -- add_nets: a run's nets
 INSERT INTO settlement.net (run_id, party, pays, receives)
 SELECT $1, n.* FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS n;
 
 -- add_statements: a run's statements, with what opens the run leaf's commitments
-INSERT INTO settlement.statement (run_id, partner_id, content, sha256, salt, root_index, root_size, root_proof)
-SELECT $1, s.partner_id, s.content, sha256(s.content), s.salt, s.root_index, $2, s.root_proof
-FROM unnest($3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[])
+INSERT INTO settlement.statement (run_id, window_no, partner_id, content, sha256, salt, root_index, root_size,
+    root_proof)
+SELECT $1, $2, s.partner_id, s.content, sha256(s.content), s.salt, s.root_index, $3, s.root_proof
+FROM unnest($4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[], $8::bytea[])
     AS s (partner_id, content, salt, root_index, root_proof);
 
 -- move_run: bring a run to a state that may follow its own
@@ -141,8 +147,8 @@ SELECT r.window_no, substr(p.content, 1, 65536) AS start
 FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
 JOIN settlement.bundle_part p ON p.run_id = s.run_id AND p.partner_id = s.partner_id AND p.part_no = 1
-WHERE s.partner_id = $1 AND r.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
-ORDER BY r.window_no DESC LIMIT 1;
+WHERE s.partner_id = $1 AND s.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY s.window_no DESC LIMIT 1;
 
 -- may_publish: whether a run's leaf is under the signed checkpoint, and every earlier window's run is published
 -- A bundle must not be made under a smaller checkpoint than the bundle of the window before it.
@@ -211,18 +217,18 @@ FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
 JOIN settlement.bundle b USING (run_id, partner_id)
 JOIN parties.partner pa ON pa.partner_id = s.partner_id
-WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR r.window_no = $2)
+WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR s.window_no = $2)
     AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
-ORDER BY r.window_no DESC LIMIT 1;
+ORDER BY s.window_no DESC LIMIT 1;
 
 -- published_statements: a partner's published statements, the newest window first, before one
 SELECT r.window_no, r.state, s.content
 FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
 JOIN settlement.bundle b USING (run_id, partner_id)
-WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR r.window_no < $2)
+WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR s.window_no < $2)
     AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
-ORDER BY r.window_no DESC LIMIT $3;
+ORDER BY s.window_no DESC LIMIT $3;
 
 -- bundle_part: one piece of a bundle
 SELECT content FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2 AND part_no = $3;

@@ -24,6 +24,7 @@ class Run(Table, tablename="run", schema="settlement", db=DB):
     pool_apart = Text(default=None)
     pool_allowed = Text(default=None)
     outstanding_points = BigInt(default=None)
+    part_rate_margins = Integer(default=None)
     explanation = Text(default=None)
     calculated_at = RecordedAt()
 
