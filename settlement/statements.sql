@@ -24,23 +24,28 @@ CROSS JOIN LATERAL (
 ) l;
 
 -- outstanding: each issuer's points in the lots at a window's end: those of now, less what later windows moved
--- One statement, so one snapshot: a lot and its movements change in one transaction, on one shard, and are seen
--- together. The log is not asked.
-SELECT p.code AS partner, s.issuer_version AS version, sum(s.points)::bigint AS points
+-- Of the movements, only those of wallets that a later window moved are looked at; the log is not asked. A lot and its
+-- movements change in one transaction, on one shard, and both arms name the account: so each shard answers from one
+-- snapshot of its own, and names are joined to the sums.
+SELECT p.code AS partner, s.issuer_version AS version, s.points
 FROM (
-    SELECT l.issuer_id, l.issuer_version, l.remaining AS points
-    FROM ledger.lot l JOIN ledger.account a USING (account_id)
-    WHERE a.programme_id = $1 AND l.remaining > 0
-    UNION ALL
-    SELECT m.issuer_id, m.issuer_version, m.amount * (
-        CASE WHEN m.debit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END
-        - CASE WHEN m.credit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END)
-    FROM ledger.movement m JOIN ledger.account a USING (account_id)
-    WHERE a.programme_id = $1 AND m.window_no > $2
-) s
-JOIN parties.partner p ON p.partner_id = s.issuer_id
-GROUP BY p.code, s.issuer_version
-HAVING sum(s.points) <> 0
+    SELECT t.issuer_id, t.issuer_version, sum(t.points)::bigint AS points
+    FROM (
+        SELECT l.account_id, l.issuer_id, l.issuer_version, l.remaining AS points
+        FROM ledger.account a JOIN ledger.lot l ON l.account_id = a.account_id
+        WHERE a.programme_id = $1 AND l.remaining > 0
+        UNION ALL
+        SELECT m.account_id, m.issuer_id, m.issuer_version, m.amount * (
+            CASE WHEN m.debit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END
+            - CASE WHEN m.credit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END)
+        FROM ledger.account a
+        JOIN ledger.wallet w ON w.account_id = a.account_id
+        JOIN ledger.movement m ON m.account_id = w.account_id AND m.unit_id = w.unit_id
+        WHERE a.programme_id = $1 AND w.window_no > $2 AND m.window_no > $2
+    ) t
+    GROUP BY t.issuer_id, t.issuer_version
+) s JOIN parties.partner p ON p.partner_id = s.issuer_id
+WHERE s.points <> 0
 ORDER BY p.code, s.issuer_version;
 
 -- sealed_partners: the brands that a window's seal speaks to

@@ -11,6 +11,7 @@ CHANGEABLE = {
     ("wallet", "available"),
     ("wallet", "held"),
     ("wallet", "version"),
+    ("wallet", "window_no"),
     ("lot", "remaining"),
     ("lot", "held"),
     ("hold", "state"),

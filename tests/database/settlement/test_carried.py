@@ -1,6 +1,7 @@
 """What is carried over nights: written when it changed, read a row a cell, and the same when a run is made again."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import asyncpg
@@ -51,27 +52,29 @@ async def lines_of(window: int) -> list[tuple[str, str]]:
     return [tuple(row) for row in rows]
 
 
-async def rows_read(programme_id: int, window: int, cells: list[Cell]) -> int:
-    """Return how many rows are touched to know what cells carry into a window, by the indexes."""
+async def rows_read(statement: str, *arguments: object) -> Counter[str]:
+    """Return how many rows of each table a statement touches when it goes by the indexes."""
     async with transaction() as connection:
-        for path in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin", "material"):
+        for path in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin", "material", "memoize"):
             await connection.execute(f"SET LOCAL enable_{path} = off")
         (plan,) = json.loads(
-            await connection.fetchval(
-                "EXPLAIN (ANALYZE, FORMAT JSON) " + statements["carried"], programme_id, window,
-                [each.leg for each in cells], [each.partner for each in cells], [each.version for each in cells],
-                [each.counterparty for each in cells], [each.counterparty_version for each in cells],
-            )
-        )  # fmt: skip
-    return touched(plan["Plan"])
+            await connection.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + statements[statement], *arguments)
+        )
+    rows: Counter[str] = Counter()
+    waiting = [plan["Plan"]]
+    while waiting:
+        node: dict[str, Any] = waiting.pop()
+        waiting += node.get("Plans", [])
+        if "Relation Name" in node:
+            given = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+            rows[node["Relation Name"]] += round(given * node["Actual Loops"])
+    return rows
 
 
-def touched(node: dict[str, Any]) -> int:
-    """Return how many rows of tables a plan's nodes gave or threw away."""
-    own = 0
-    if "Relation Name" in node:
-        own = round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
-    return own + sum(map(touched, node.get("Plans", [])))
+def columns(cells: list[Cell]) -> list[list[Any]]:
+    """Return cells as the statement takes them."""
+    names = ("leg", "partner", "version", "counterparty", "counterparty_version")
+    return [[getattr(cell, name) for cell in cells] for name in names]
 
 
 async def test_a_night_writes_and_reads_what_moved(league: Coalition) -> None:
@@ -86,15 +89,37 @@ async def test_a_night_writes_and_reads_what_moved(league: Coalition) -> None:
         books = await read_books(league.programme_id, night)
         cells = carrying_cells(books.contracts, books.positions)
         assert len(books.carried) == 3 * 4, "a fee, two fundings and a reimbursement a brand, and no margin"
-        reads.append(await rows_read(league.programme_id, night, cells))
+        reads.append(await rows_read("carried", league.programme_id, night, *columns(cells)))
 
-    # Each cell's newest line, and the run that it is of.
-    assert set(reads) == {2 * 12}
+    assert reads == [{"line": 12, "run": 12}] * NIGHTS, "each cell's newest line, and the run that it is of"
     for brand in BRANDS:
         shown = msgspec.json.decode((await statement_bytes(NIGHTS + 1))[brand])["lines"]
         assert [line["leg"] for line in shown] == ["fee", "honour_funding", "issue_funding", "reimbursement"]
     allowed = await pool().fetch("SELECT DISTINCT pool_allowed, part_rate_margins FROM settlement.run")
     assert [tuple(row) for row in allowed] == [("15/2", 8)], "7 cells of brands and 8 margins are rounded every night"
+
+
+async def test_the_pool_is_held_against_lots_and_what_moved_since(league: Coalition, database_url: str) -> None:
+    """Of all movements, only those of accounts that moved after the window are read, however many nights went by."""
+    for _ in range(8):
+        await league.account()
+        for _ in range(3):
+            await league.earn(BRANDS[0], 10)
+        await quiet_night(league)
+    await league.close()
+    await league.earn(BRANDS[1], 5)
+    await league.seal()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("ANALYZE")
+    await owner.close()
+
+    rows = await rows_read("outstanding", league.programme_id, 10)
+
+    assert await pool().fetchval("SELECT count(*) FROM ledger.movement") > 40
+    assert rows["movement"] == 4, "three of the account's earlier nights, and the one since"
+    assert rows["lot"] == await pool().fetchval("SELECT count(*) FROM ledger.lot WHERE remaining > 0")
+    assert await calculate_run(league.programme_id, 10)
+    assert await pool().fetchval("SELECT outstanding_points FROM settlement.run WHERE window_no = 10") == 240
 
 
 async def test_a_margin_that_moves_again_goes_on(league: Coalition) -> None:

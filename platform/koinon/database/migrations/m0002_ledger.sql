@@ -37,6 +37,7 @@ CREATE TABLE ledger.wallet (
     available bigint NOT NULL DEFAULT 0,
     held bigint NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 0,
+    window_no bigint NOT NULL DEFAULT 0,  -- the latest window that moved it: who asks what moved since, asks it first
     PRIMARY KEY (account_id, unit_id),
     CONSTRAINT wallet_not_negative CHECK (available >= 0 AND held >= 0)
 ) WITH (fillfactor = 70);
