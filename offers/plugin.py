@@ -36,6 +36,10 @@ class Offers(Context):
         """Return the budget function and the grants."""
         return [Path(__file__).with_name("functions.sql")]
 
+    def invariants(self) -> Sequence[Path]:
+        """Return what rewards and lots say of each other."""
+        return [Path(__file__).with_name("invariants.sql")]
+
     def jobs(self) -> Sequence[Job]:
         """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""
         return [

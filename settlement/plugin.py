@@ -26,6 +26,10 @@ class Settlement(Context):
         """Return the grants of the schema."""
         return [Path(__file__).with_name("functions.sql")]
 
+    def invariants(self) -> Sequence[Path]:
+        """Return what runs say of each other."""
+        return [Path(__file__).with_name("invariants.sql")]
+
     def commands(self) -> Sequence[click.Command]:
         """Return `settle` and `verify`."""
         return [settle_command, verify_command]

@@ -34,6 +34,10 @@ class Context(InitPlugin):
         """Return the `functions.sql` files that every migrate creates again, in order."""
         return ()
 
+    def invariants(self) -> Sequence[Path]:
+        """Return the `invariants.sql` files that the auditor looks for breaks by."""
+        return ()
+
     def commands(self) -> Sequence[click.Command]:
         """Return the commands that the context adds to `koinon`."""
         return ()

@@ -23,6 +23,10 @@ class LedgerContext(Context):
         """Return the posting functions."""
         return [Path(__file__).with_name("functions.sql")]
 
+    def invariants(self) -> Sequence[Path]:
+        """Return the ledger's own."""
+        return [Path(__file__).with_name("invariants.sql")]
+
     def jobs(self) -> Sequence[Job]:
         """Return the close of the night, expiry, and the release of forgotten holds."""
         return [

@@ -19,8 +19,11 @@ SELECT ledger.flip_window($1, $2, $3);
 SELECT window_no, business_date, barrier_xid::text AS barrier_xid
 FROM ledger.settlement_window WHERE programme_id = $1 AND state = 'CLOSING' ORDER BY window_no;
 
--- set_barrier: stamp a closing window with this transaction's id; the flip was committed before
-UPDATE ledger.settlement_window SET barrier_xid = coalesce(barrier_xid, pg_current_xact_id())
+-- transaction_id: this transaction's id
+SELECT pg_current_xact_id()::text;
+
+-- set_barrier: stamp a closing window with an id from after its flip was committed; the first one stays
+UPDATE ledger.settlement_window SET barrier_xid = coalesce(barrier_xid, $3::text::xid8)
 WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSING'
 RETURNING barrier_xid::text;
 
