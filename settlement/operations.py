@@ -3,6 +3,7 @@
     RunStopped              409  nothing is recorded but an alert, which says why
     ├── PoolDoesNotHold          the pool's money is not what the outstanding points are worth
     ├── BooksDoNotFit            a version without its contract, points that nobody accepted, …
+    ├── TookTooLong              it was cut off
     └── Unexpected               anything else: what it was stands in the worker's log alone
 
 Each operation may be cut off at any point and called again: it ends the same.
@@ -19,6 +20,7 @@ from koinon.audit.stored import statements as audit_statements
 from koinon.clock import business_date, business_now, machine_now, rfc3339
 from koinon.database import Connection, add, on, pool, transaction
 from koinon.ids import new_id, new_record_id, public
+from koinon.ledger.alerts import pause_after
 from koinon.ledger.operations import flip_window
 from koinon.money import ratio_text
 from koinon.parties.operations import programme_row
@@ -57,6 +59,13 @@ class Unexpected(RunStopped):
 
     code = "unexpected"
     title = "Something unexpected happened; the worker's log says what"
+
+
+class TookTooLong(RunStopped):
+    """A window's run, or a part of its publication, was cut off so that the other programmes have their turn."""
+
+    code = "took-too-long"
+    title = "It took longer than it may"
 
 
 class UnknownRun(NotFound):
@@ -167,13 +176,18 @@ async def move_run(connection: Connection, run_id: int, state: RunState, staff_i
 
 
 async def raise_alert(programme_id: int, window_no: int, stopped: RunStopped) -> None:
-    """Say what stands against a window's run, until it goes on or something else stands against it."""
+    """Say what stands against a window's run, until it goes on or something else stands against it.
+
+    It is tried again after a pause that grows with every try in a row, whatever each of them was stopped by.
+    """
     now, explanation = machine_now(), str(stopped)
     async with transaction() as connection:
+        tries = 1 + (await connection.fetchval(statements["standing_tries"], programme_id, window_no) or 0)
         await clear_alerts(connection, programme_id, window_no, but=explanation)
         await connection.execute(
-            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, now
-        )
+            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, tries, now,
+            now + pause_after(tries),
+        )  # fmt: skip
     log.error("run stopped", programme_id=programme_id, window=window_no, code=stopped.code, explanation=explanation)
 
 

@@ -94,27 +94,45 @@ RETURNING r.run_id;
 -- add_maker: who asked that a window be closed and settled
 INSERT INTO settlement.maker (programme_id, window_no, staff_id, asked_at) VALUES ($1, $2, $3, $4);
 
--- raise_alert: why a window's run could not be made; the same reason again is only noted as tried
-INSERT INTO settlement.alert AS a (alert_id, programme_id, window_no, code, explanation, raised_at, tried_at)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
-ON CONFLICT (programme_id, window_no) WHERE cleared_at IS NULL DO UPDATE SET tried_at = excluded.tried_at;
+-- standing_tries: how often a window's run was tried since something stands against it
+SELECT tries FROM settlement.alert WHERE programme_id = $1 AND window_no = $2 AND cleared_at IS NULL FOR UPDATE;
 
--- windows_due: of each programme the first sealed window without a run, unless one was tried and stopped since
+-- raise_alert: why a window's run could not be made; the same reason again is only noted as tried
+INSERT INTO settlement.alert AS a (alert_id, programme_id, window_no, code, explanation, tries, raised_at, tried_at,
+    retry_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+ON CONFLICT (programme_id, window_no) WHERE cleared_at IS NULL DO UPDATE
+SET tries = excluded.tries, tried_at = excluded.tried_at, retry_at = excluded.retry_at;
+
+-- windows_due: of each programme the first sealed window without a run, unless it is set aside
+-- Who failed before comes last. Runs are made in order: behind the last one that stands, only the windows of runs that were given up lack theirs.
 SELECT d.programme_id, d.window_no
 FROM (
     SELECT DISTINCT ON (w.programme_id) w.programme_id, w.window_no
-    FROM ledger.settlement_window w
-    WHERE w.state = 'SEALED' AND NOT EXISTS (
-        SELECT FROM settlement.run r
-        WHERE r.programme_id = w.programme_id AND r.window_no = w.window_no
-            AND r.state NOT IN ('ABORTED', 'SUPERSEDED'))
+    FROM (
+        SELECT p.programme_id, n.window_no
+        FROM parties.programme p
+        LEFT JOIN LATERAL (
+            SELECT s.window_no FROM settlement.run s
+            WHERE s.programme_id = p.programme_id AND s.state NOT IN ('ABORTED', 'SUPERSEDED')
+            ORDER BY s.window_no DESC LIMIT 1
+        ) l ON true
+        CROSS JOIN LATERAL (
+            SELECT n.window_no FROM ledger.settlement_window n
+            WHERE n.programme_id = p.programme_id AND n.window_no > coalesce(l.window_no, 0) AND n.state = 'SEALED'
+            ORDER BY n.window_no LIMIT 1
+        ) n
+        UNION ALL
+        SELECT g.programme_id, g.window_no FROM settlement.run g WHERE g.state IN ('ABORTED', 'SUPERSEDED')
+    ) w
+    LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
+        AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
+    WHERE r.run_id IS NULL
     ORDER BY w.programme_id, w.window_no
 ) d
-WHERE NOT EXISTS (
-    SELECT FROM settlement.alert a
-    WHERE a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
-        AND a.tried_at > $1)
-ORDER BY d.programme_id;
+LEFT JOIN settlement.alert a ON a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
+WHERE a.alert_id IS NULL OR a.retry_at <= $1
+ORDER BY a.tried_at NULLS FIRST, d.programme_id;
 
 -- unsettled_windows: a programme's windows that were flipped and have no published run, the oldest first
 SELECT w.window_no, w.state, r.run_id, r.state AS run_state
@@ -124,17 +142,15 @@ LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = 
 WHERE w.programme_id = $1 AND w.state <> 'OPEN' AND (r.run_id IS NULL OR r.state = 'CALCULATED')
 ORDER BY w.window_no;
 
--- runs_to_publish: of each programme the first run that is not published, unless it was tried and failed since
+-- runs_to_publish: of each programme the first run that is not published, unless it is set aside
 SELECT d.run_id, d.programme_id, d.window_no
 FROM (
     SELECT DISTINCT ON (r.programme_id) r.run_id, r.programme_id, r.window_no, r.calculated_at
     FROM settlement.run r WHERE r.state = 'CALCULATED' ORDER BY r.programme_id, r.window_no
 ) d
-WHERE NOT EXISTS (
-    SELECT FROM settlement.alert a
-    WHERE a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
-        AND a.tried_at > $1)
-ORDER BY d.calculated_at, d.run_id;
+LEFT JOIN settlement.alert a ON a.programme_id = d.programme_id AND a.window_no = d.window_no AND a.cleared_at IS NULL
+WHERE a.alert_id IS NULL OR a.retry_at <= $1
+ORDER BY a.tried_at NULLS FIRST, d.calculated_at, d.run_id;
 
 -- unpublished_statement: one statement of a run that has no bundle yet
 SELECT r.programme_id, pr.code AS programme, r.window_no, r.submission_id, s.partner_id, pa.code AS partner, s.content,
@@ -171,13 +187,23 @@ ON CONFLICT DO NOTHING RETURNING run_id;
 INSERT INTO settlement.bundle_part (run_id, partner_id, part_no, content) VALUES ($1, $2, $3, $4);
 
 -- windows: a programme's windows with their runs and what stands against one, the newest first
+-- What the ledger cannot do for the programme stands against the window that is to be closed next.
 SELECT w.programme_id, w.window_no, w.business_date, w.state, w.opened_at, w.flipped_at, w.closed_at, r.run_id,
-    r.state AS run_state, a.code AS alert, a.explanation
+    r.state AS run_state, coalesce(a.code, CASE WHEN l.alert_id IS NOT NULL THEN 'unexpected' END) AS alert,
+    coalesce(a.explanation, l.explanation) AS explanation, coalesce(a.tries, l.tries) AS tries,
+    coalesce(a.retry_at, l.retry_at) AS retry_at
 FROM ledger.settlement_window w
 LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
     AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
 LEFT JOIN settlement.alert a ON a.programme_id = w.programme_id AND a.window_no = w.window_no
     AND a.cleared_at IS NULL
+LEFT JOIN (
+    SELECT l.alert_id, l.explanation, l.tries, l.retry_at, (
+        SELECT min(n.window_no) FROM ledger.settlement_window n
+        WHERE n.programme_id = $1 AND n.state IN ('OPEN', 'CLOSING')) AS window_no
+    FROM ledger.alert l WHERE l.programme_id = $1 AND l.cleared_at IS NULL
+    ORDER BY l.raised_at, l.alert_id LIMIT 1
+) l ON l.window_no = w.window_no
 WHERE w.programme_id = $1 AND ($2::bigint IS NULL OR w.window_no < $2)
 ORDER BY w.window_no DESC LIMIT $3;
 

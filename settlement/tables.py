@@ -47,6 +47,8 @@ class Alert(Table, tablename="alert", schema="settlement", db=DB):
     window_no = BigInt(default=None)
     code = Text(default=None)
     explanation = Text(default=None)
+    tries = Integer(default=None)
     raised_at = Timestamptz(default=None)
     tried_at = Timestamptz(default=None)
+    retry_at = Timestamptz(default=None)
     cleared_at = Timestamptz(null=True, default=None)

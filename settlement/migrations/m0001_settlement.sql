@@ -152,15 +152,18 @@ CREATE TABLE settlement.bundle_part (
     FOREIGN KEY (run_id, partner_id) REFERENCES settlement.bundle
 );
 
--- Why a window's run could not be made; it is cleared by the run that can.
+-- Why a window's run could not be made, how often it was tried, and when it is tried again; it is cleared by the run
+-- that can.
 CREATE TABLE settlement.alert (
     alert_id bigint PRIMARY KEY,
     programme_id bigint NOT NULL,
     window_no bigint NOT NULL,
     code text NOT NULL,
     explanation text NOT NULL,
+    tries integer NOT NULL,
     raised_at timestamptz NOT NULL,
     tried_at timestamptz NOT NULL,
+    retry_at timestamptz NOT NULL,
     cleared_at timestamptz,
     FOREIGN KEY (programme_id, window_no) REFERENCES ledger.settlement_window
 );

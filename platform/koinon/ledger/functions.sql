@@ -573,3 +573,4 @@ GRANT UPDATE (remaining, held) ON ledger.lot TO koinon_app;
 GRANT UPDATE (state) ON ledger.hold TO koinon_app;
 GRANT UPDATE (leaf_index) ON ledger.outbox TO koinon_app;
 GRANT UPDATE (state, flipped_at, barrier_xid, closed_at) ON ledger.settlement_window TO koinon_app;
+GRANT UPDATE (explanation, tries, tried_at, retry_at, cleared_at) ON ledger.alert TO koinon_app;
