@@ -8,7 +8,7 @@ from litestar.config.app import AppConfig
 
 from koinon.context import Context, Job
 from settlement.commands import settle_command, verify_command
-from settlement.jobs import settle
+from settlement.jobs import WINDOW_SECONDS, settle
 from settlement.pages import add_pages
 from settlement.web import router
 
@@ -36,4 +36,4 @@ class Settlement(Context):
 
     def jobs(self) -> Sequence[Job]:
         """Return the calculation and publication of runs."""
-        return [Job(name="settle", run=settle, idle_seconds=0.5)]
+        return [Job(name="settle", run=settle, idle_seconds=0.5, deadline_seconds=2 * WINDOW_SECONDS)]

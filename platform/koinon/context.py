@@ -10,17 +10,21 @@ from litestar.plugins import InitPlugin
 
 from koinon.runtime import Runtime
 
+SLICE_DEADLINE_SECONDS = 300.0
+"""How long a slice of a job may take unless it says otherwise: several statements' time-outs."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Work that the worker repeats: `run` does one bounded slice and tells whether there was any.
 
     After a slice without work the worker pauses for `idle_seconds`. A slice is its own transaction or more, and may
-    be cut off at any point and run again; several workers may run it at once.
+    be cut off at any point and run again: after `deadline_seconds` it is. Several workers may run it at once.
     """
 
     name: str
     run: Callable[[Runtime], Awaitable[bool]]
     idle_seconds: float
+    deadline_seconds: float = SLICE_DEADLINE_SECONDS
 
 
 class Context(InitPlugin):

@@ -27,7 +27,8 @@ statements = beside(__file__, "alerts.sql")
 def pause_after(tries: int) -> timedelta:
     """Return how long to wait after so many failures in a row, of which there is at least one."""
     # Far out the doubling is more than any time can hold.
-    return min(FIRST_RETRY * 2 ** min(tries - 1, 20), SLOWEST_RETRY)
+    doubled: int = 2 ** min(tries - 1, 20)
+    return min(FIRST_RETRY * doubled, SLOWEST_RETRY)
 
 
 async def each_programme(

@@ -52,7 +52,8 @@ async def states() -> dict[int, list[str]]:
 
 async def standing() -> list[asyncpg.Record]:
     """Return the alerts that stand."""
-    return await pool().fetch("SELECT * FROM ledger.alert WHERE cleared_at IS NULL")
+    found: list[asyncpg.Record] = await pool().fetch("SELECT * FROM ledger.alert WHERE cleared_at IS NULL")
+    return found
 
 
 @pytest.mark.parametrize(
