@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litestar.config.app import AppConfig
 
-from koinon.context import Context, Job
+from koinon.context import Context, Invariants, Job
 from koinon.members.pending import add_pending_source
 from offers.backlog_web import router as backlog_router
 from offers.budgets import free_orphans
@@ -36,9 +36,9 @@ class Offers(Context):
         """Return the budget function and the grants."""
         return [Path(__file__).with_name("functions.sql")]
 
-    def invariants(self) -> Sequence[Path]:
+    def invariants(self) -> Sequence[Invariants]:
         """Return what rewards and lots say of each other."""
-        return [Path(__file__).with_name("invariants.sql")]
+        return [Invariants(Path(__file__).with_name("invariants.sql"))]
 
     def jobs(self) -> Sequence[Job]:
         """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""

@@ -3,6 +3,7 @@
     RunStopped              409  nothing is recorded but an alert, which says why
     ├── PoolDoesNotHold          the pool's money is not what the outstanding points are worth
     ├── BooksDoNotFit            a version without its contract, points that nobody accepted, …
+    ├── InvariantBroken          the auditor has found something
     ├── TookTooLong              it was cut off
     └── Unexpected               anything else: what it was stands in the worker's log alone
 
@@ -59,6 +60,13 @@ class Unexpected(RunStopped):
 
     code = "unexpected"
     title = "Something unexpected happened; the worker's log says what"
+
+
+class InvariantBroken(RunStopped):
+    """The auditor has found in the programme's books what must not be there; it clears its alert when it is mended."""
+
+    code = "invariant-broken"
+    title = "The books break an invariant"
 
 
 class TookTooLong(RunStopped):
@@ -201,6 +209,8 @@ async def clear_alerts(connection: Connection, programme_id: int, window_no: int
 
 
 async def _read(programme_id: int, window_no: int) -> Books:
+    if (finding := await pool().fetchval(statements["broken_invariant"], programme_id)) is not None:
+        raise InvariantBroken(finding)
     try:
         return await read_books(programme_id, window_no)
     except SettlementError as error:

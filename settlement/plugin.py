@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from litestar.config.app import AppConfig
 
-from koinon.context import Context, Job
+from koinon.context import Context, Invariants, Job
 from settlement.commands import settle_command, verify_command
 from settlement.jobs import WINDOW_SECONDS, settle
 from settlement.pages import add_pages
@@ -26,9 +26,9 @@ class Settlement(Context):
         """Return the grants of the schema."""
         return [Path(__file__).with_name("functions.sql")]
 
-    def invariants(self) -> Sequence[Path]:
+    def invariants(self) -> Sequence[Invariants]:
         """Return what runs say of each other."""
-        return [Path(__file__).with_name("invariants.sql")]
+        return [Invariants(Path(__file__).with_name("invariants.sql"), by_account=False)]
 
     def commands(self) -> Sequence[click.Command]:
         """Return `settle` and `verify`."""

@@ -48,6 +48,9 @@ FROM (
 WHERE s.points <> 0
 ORDER BY p.code, s.issuer_version;
 
+-- broken_invariant: what the auditor has found in a programme's books and not seen mended
+SELECT explanation FROM ledger.alert WHERE programme_id = $1 AND work = 'invariants' AND cleared_at IS NULL;
+
 -- sealed_partners: the brands that a window's seal speaks to
 SELECT p.partner_id, p.code
 FROM audit.seal s JOIN parties.partner p USING (partner_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -27,6 +28,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     deadline_seconds: float = SLICE_DEADLINE_SECONDS
 
 
+class Invariants(NamedTuple):
+    """A context's `invariants.sql`: what must hold of each account by itself, or else of each programme."""
+
+    path: Path
+    by_account: bool = True
+
+
 class Context(InitPlugin):
     """A part of the platform that plugs itself into the application; the composition root lists them all."""
 
@@ -38,8 +46,8 @@ class Context(InitPlugin):
         """Return the `functions.sql` files that every migrate creates again, in order."""
         return ()
 
-    def invariants(self) -> Sequence[Path]:
-        """Return the `invariants.sql` files that the auditor looks for breaks by."""
+    def invariants(self) -> Sequence[Invariants]:
+        """Return what the auditor looks for breaks of."""
         return ()
 
     def commands(self) -> Sequence[click.Command]:

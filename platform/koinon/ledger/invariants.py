@@ -19,7 +19,8 @@ async def check(
     """Return what breaks an invariant, as `name: finding`, at most FINDINGS_MAXIMUM of each; none when all holds.
 
     `accounts` bounds the look to these accounts (for a sample); None looks at every one. `named` are a context's
-    invariants, the ledger's unless told. Writers may go on meanwhile: each invariant is looked for in one snapshot.
+    invariants, the ledger's unless told; those of programmes take programmes for accounts. Writers may go on
+    meanwhile: each invariant is looked for in one snapshot.
     """
     return [
         f"{name}: {row[0]}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litestar.config.app import AppConfig
 
-from koinon.context import Context, Job
+from koinon.context import Context, Invariants, Job
 from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
 from koinon.ledger.web import router
 
@@ -23,9 +23,9 @@ class LedgerContext(Context):
         """Return the posting functions."""
         return [Path(__file__).with_name("functions.sql")]
 
-    def invariants(self) -> Sequence[Path]:
+    def invariants(self) -> Sequence[Invariants]:
         """Return the ledger's own."""
-        return [Path(__file__).with_name("invariants.sql")]
+        return [Invariants(Path(__file__).with_name("invariants.sql"))]
 
     def jobs(self) -> Sequence[Job]:
         """Return the close of the night, expiry, and the release of forgotten holds."""

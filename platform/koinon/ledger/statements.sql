@@ -35,6 +35,13 @@ UPDATE ledger.settlement_window SET state = 'CLOSED', closed_at = $3
 WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSING'
 RETURNING window_no;
 
+-- accounts_after: a programme's accounts in their order, after one
+SELECT account_id FROM ledger.account WHERE programme_id = $1 AND account_id > $2 ORDER BY account_id LIMIT $3;
+
+-- clear_findings: what was found before a round began that found nothing
+UPDATE ledger.alert SET cleared_at = $4
+WHERE programme_id = $1 AND work = $2 AND tried_at < $3 AND cleared_at IS NULL;
+
 -- accounts_due: accounts of a programme with lots that are due on a day, and a mark that names these lots
 SELECT l.account_id, l.unit_id, md5(string_agg(l.lot_id::text || ':' || l.remaining, ',' ORDER BY l.lot_id)) AS lots
 FROM ledger.lot l JOIN ledger.account a USING (account_id)

@@ -38,9 +38,10 @@ async def league(bare: Coalition) -> Coalition:
 
 
 async def test_all_hold(league: Coalition, database: asyncpg.Pool) -> None:
-    """After nights of any business nothing is found; a sample of accounts looks at no run."""
+    """After nights of any business nothing is found, over all programmes or over one."""
     async with database.acquire() as connection:
         assert await invariants.check(connection, None, STATEMENTS) == []
+        assert await invariants.check(connection, [league.programme_id], STATEMENTS) == []
         assert await invariants.check(connection) == []
 
 
@@ -48,14 +49,15 @@ async def test_all_hold(league: Coalition, database: asyncpg.Pool) -> None:
     ("name", "change"), [pytest.param(*each, id=f"{each[0]}-{i}") for i, each in enumerate(BREAKS)]
 )
 async def test_each_is_seen_to_break(league: Coalition, database_url: str, name: str, change: str) -> None:
-    """Whoever changes what a run recorded is found, under the name of what it breaks."""
+    """Whoever changes what a run recorded is found, under the name of what it breaks, and in that programme alone."""
     owner = await asyncpg.connect(database_url)
     await owner.execute(change)
 
     found = await invariants.check(owner, None, STATEMENTS)
 
     assert name in {finding.partition(":")[0] for finding in found}
-    assert await invariants.check(owner, [league.account_id], STATEMENTS) == []
+    assert sorted(await invariants.check(owner, [league.programme_id], STATEMENTS)) == sorted(found)
+    assert await invariants.check(owner, [league.programme_id + 1], STATEMENTS) == []
     await owner.close()
 
 
