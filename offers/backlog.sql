@@ -1,15 +1,16 @@
 -- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
-SELECT
-    (SELECT count(*) FROM offers.inbox i
-     WHERE i.state = 'new' AND i.set_aside_at IS NULL AND i.programme_id = w.programme_id) AS inbox,
-    (SELECT count(*) FROM offers.purchase u
-     WHERE u.settled_revision < u.revision AND u.set_aside_at IS NULL AND u.programme_id = w.programme_id) AS unsettled,
-    (SELECT count(*) FROM ledger.outbox o
-     WHERE o.leaf_index IS NULL AND o.programme_id = w.programme_id) AS unlogged,
-    (SELECT count(*) FROM ledger.settlement_window b
-     WHERE b.programme_id = w.programme_id AND b.state IN ('CLOSING', 'CLOSED')) AS unsealed,
-    w.window_no, w.business_date
-FROM ledger.settlement_window w WHERE w.programme_id = $1 AND w.state = 'OPEN';
+SELECT i.inbox, u.unsettled, o.unlogged, b.unsealed, w.window_no, w.business_date
+FROM ledger.settlement_window w, (
+    SELECT count(*) AS inbox FROM offers.inbox WHERE state = 'new' AND set_aside_at IS NULL AND programme_id = $1
+) i, (
+    SELECT count(*) AS unsettled FROM offers.purchase WHERE settled_revision < revision AND set_aside_at IS NULL AND programme_id = $1
+) u, (
+    SELECT count(*) AS unlogged FROM ledger.outbox WHERE leaf_index IS NULL AND programme_id = $1
+) o, (
+    SELECT count(*) AS unsealed FROM ledger.settlement_window
+    WHERE programme_id = $1 AND state IN ('CLOSING', 'CLOSED')
+) b
+WHERE w.programme_id = $1 AND w.state = 'OPEN';
 
 -- figures: what a programme's purchases have come to
 SELECT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litestar.config.app import AppConfig
 
-from koinon.context import Context, Job
+from koinon.context import Context, Invariants, Job
 from koinon.members.pending import PendingSources
 from koinon.redemptions.proofs import CardProofs
 from koinon.runtime import runtime_in
@@ -38,6 +38,10 @@ class Offers(Context):
     def functions(self) -> Sequence[Path]:
         """Return the budget function and the grants."""
         return [Path(__file__).with_name("functions.sql")]
+
+    def invariants(self) -> Sequence[Invariants]:
+        """Return what rewards and lots say of each other."""
+        return [Invariants(Path(__file__).with_name("invariants.sql"))]
 
     def jobs(self) -> Sequence[Job]:
         """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""

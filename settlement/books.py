@@ -1,5 +1,6 @@
 """What a run is calculated from, as the database holds it: read only, and the same whenever it is read."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import asyncpg
@@ -11,8 +12,8 @@ from koinon.database import Connection, beside, transaction
 from koinon.parties.model import Contract
 from koinon.parties.operations import programme_contracts
 from koinon.problems import Conflict, NotFound
-from settlement.calculation import calculate
-from settlement.model import Calculation, Carried, Cell, Leg, Line, Outstanding, Position, WindowFacts
+from settlement.calculation import calculate, carrying_cells
+from settlement.model import Calculation, Carried, Cell, Leg, Outstanding, Position, WindowFacts
 
 READING_TIMEOUT = "10min"
 
@@ -55,6 +56,13 @@ class Books(Struct, frozen=True, kw_only=True):
         return calculate(self.contracts, self.carried, self.positions, self.facts, self.partners)
 
 
+class Past(Struct, frozen=True):
+    """What cells carry into a window; of the margins among them, how many do so at a rate which is no whole number."""
+
+    carried: dict[Cell, Carried]
+    part_rate_margins: int
+
+
 async def read_books(programme_id: int, window_no: int) -> Books:
     """Read a sealed window's books.
 
@@ -69,17 +77,21 @@ async def read_books(programme_id: int, window_no: int) -> Books:
             raise UnknownWindow
         if window["state"] != "SEALED":
             raise WindowNotSealed(window=window_no, state=window["state"])
+        before = await _run_before(connection, window)
         partners = await connection.fetch(statements["sealed_partners"], programme_id, window_no)
+        contracts = await programme_contracts(connection, programme_id)
+        positions = [
+            position(row, row["partner"])
+            for row in await connection.fetch(audit_statements["positions"], programme_id, window_no)
+        ]
+        past = await read_past(connection, programme_id, window_no, carrying_cells(contracts, positions))
         return Books(
             programme_id=programme_id,
             partners={row["code"]: row["partner_id"] for row in partners},
-            contracts=await programme_contracts(connection, programme_id),
-            carried=await _carried(connection, window),
-            positions=[
-                position(row, row["partner"])
-                for row in await connection.fetch(audit_statements["positions"], programme_id, window_no)
-            ],
-            facts=await _facts(connection, window),
+            contracts=contracts,
+            carried=past.carried,
+            positions=positions,
+            facts=await _facts(connection, window, before, past),
         )
 
 
@@ -96,43 +108,53 @@ def position(row: asyncpg.Record, partner: str) -> Position:
     )
 
 
-async def read_lines(connection: Connection, run_id: int, partner: str | None = None) -> list[Line]:
-    """Return a run's lines as they were recorded, or those of a partner's statement."""
-    return [
-        Line(
-            cell=Cell(
-                Leg(row["leg"]), row["partner"], row["version"], row["counterparty"], row["counterparty_version"]
-            ),
-            rate=Fraction(row["rate"]),
-            points_before=row["points_before"],
-            billed_before=row["billed_before"],
-            points=row["points"],
-            amount=row["amount"],
-        )
-        for row in await connection.fetch(statements["lines"], run_id, partner)
-    ]
+async def read_past(connection: Connection, programme_id: int, window_no: int, cells: Sequence[Cell]) -> Past:
+    """Return what cells carry into a window, by their newest lines before it: a row a cell, whatever the nights."""
+    rows = await connection.fetch(
+        statements["carried"],
+        programme_id,
+        window_no,
+        [cell.leg for cell in cells],
+        [cell.partner for cell in cells],
+        [cell.version for cell in cells],
+        [cell.counterparty for cell in cells],
+        [cell.counterparty_version for cell in cells],
+    )
+    return Past(
+        carried={_cell(row): Carried(row["points"], row["billed"]) for row in rows},
+        part_rate_margins=sum(
+            1 for row in rows if row["leg"] == Leg.MARGIN and row["points"] and Fraction(row["rate"]).denominator > 1
+        ),
+    )
 
 
-async def _carried(connection: Connection, window: asyncpg.Record) -> dict[Cell, Carried]:
+def _cell(row: asyncpg.Record) -> Cell:
+    return Cell(Leg(row["leg"]), row["partner"], row["version"], row["counterparty"], row["counterparty_version"])
+
+
+async def _run_before(connection: Connection, window: asyncpg.Record) -> asyncpg.Record | None:
+    """Return the run that this window's carries on from; None when it is the first."""
     before = window["window_before"]
     if before is None:
-        return {}
-    run_id = await connection.fetchval(statements["standing_run"], window["programme_id"], before)
-    if run_id is None:
+        return None
+    run = await connection.fetchrow(statements["standing_run"], window["programme_id"], before)
+    if run is None:
         raise WindowOutOfOrder(window=window["window_no"], window_before=before)
-    return {line.cell: line.after for line in await read_lines(connection, run_id)}
+    return run
 
 
-async def _facts(connection: Connection, window: asyncpg.Record) -> WindowFacts:
-    place = window["programme_id"], window["window_no"]
+async def _facts(
+    connection: Connection, window: asyncpg.Record, before: asyncpg.Record | None, past: Past
+) -> WindowFacts:
     return WindowFacts(
         programme=window["programme"],
         window=window["window_no"],
         business_date=window["business_date"],
         currency=window["settlement_currency"],
-        pool_before=await connection.fetchval(statements["pool_before"], *place),
+        pool_before=0 if before is None else before["pool_balance"],
         outstanding=tuple(
             Outstanding(row["partner"], row["version"], row["points"])
-            for row in await connection.fetch(statements["outstanding"], *place)
+            for row in await connection.fetch(statements["outstanding"], window["programme_id"], window["window_no"])
         ),
+        part_rate_margins=0 if before is None else before["part_rate_margins"] - past.part_rate_margins,
     )

@@ -42,11 +42,11 @@ def calculate(
 ) -> Calculation:
     """Return what a closed window comes to.
 
-    `contracts`: every version of every partner of the programme. `carried`: every cell's state after the window
-    before. `partners`: who gets a statement, by default whoever has a contract; a partner that joined later changes
-    nothing of a window that was sealed without it. Raises SettlementError when the input does not fit together: a
-    version without its contract, another currency, or points honoured that nobody accepted. Whether the pool holds is
-    in the result, with its reason, for the caller to stop at.
+    `contracts`: every version of every partner of the programme. `carried`: what the cells carried before (see
+    `carrying_cells`). `partners`: who gets a statement, by default whoever has a contract; a partner that joined later
+    changes nothing of a window that was sealed without it. Raises SettlementError when the input does not fit together:
+    a version without its contract, another currency, or points honoured that nobody accepted. Whether the pool holds
+    is in the result, with its reason, for the caller to stop at.
     """
     terms = _terms_by_version(contracts, facts.currency)
     _check_pairs(positions)
@@ -71,6 +71,18 @@ def calculate(
         nets=net_all(lines, own_contracts),
         pool=check_pool(lines, terms, facts),
     )
+
+
+def carrying_cells(contracts: Iterable[Contract], positions: Iterable[Position]) -> list[Cell]:
+    """Return the cells of which a window's run has to know what they carry: all but the margins that do not move.
+
+    A statement shows each of its partner's cells every night, moved or not: so its outstanding points add up. It shows
+    no margin, of which there are as many as pairs of versions.
+    """
+    own = {
+        Cell(leg, contract.partner, contract.version) for contract in contracts for leg in Leg if leg is not Leg.MARGIN
+    }
+    return sorted(own | points_by_cell(positions).keys())
 
 
 def points_by_cell(positions: Iterable[Position]) -> dict[Cell, int]:

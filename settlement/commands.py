@@ -54,16 +54,13 @@ def settle_command(
     if early != (email is not None):
         raise click.UsageError("--now and --as go together: whoever closes a window early is the maker of its run")
     configure("critical")  # what people need to know is printed, and standard output is for the answer
-    made = run_command(_settle(settings_or_exit(), code, email))
+    made, failures = run_command(_settle(settings_or_exit(), code, email))
     if as_json:
         click.echo(msgspec.json.encode({"runs": made}).decode())
-        return
-    if not made:
-        click.echo("no window is due; `koinon settle --now --as EMAIL` closes the open one early")
-    console = Console()
-    for each in made:
-        console.print(run_table(each))
-        console.print(f"{each.pool.explanation}\n{each.run} is {each.state}.\n", soft_wrap=True)
+    else:
+        _print(made, nothing_due=not made and not failures)
+    if failures:
+        raise NothingSettled("\n".join(failures))
 
 
 @click.command(
@@ -119,6 +116,15 @@ def run_table(made: Run) -> Table:
     return table
 
 
+def _print(made: Sequence[Run], *, nothing_due: bool) -> None:
+    if nothing_due:
+        click.echo("no window is due; `koinon settle --now --as EMAIL` closes the open one early")
+    console = Console()
+    for each in made:
+        console.print(run_table(each))
+        console.print(f"{each.pool.explanation}\n{each.run} is {each.state}.\n", soft_wrap=True)
+
+
 def _cells(party: Party, currency: str) -> list[str]:
     amounts = (party.pays_minor, party.receives_minor, party.net_minor)
     points = ["" if each is None else f"{each:,}" for each in (party.issued, party.honoured, party.accepted)]
@@ -133,7 +139,8 @@ async def _operator(email: str) -> int:
     return staff_id
 
 
-async def _settle(settings: Settings, code: str | None, email: str | None) -> list[Run]:
+async def _settle(settings: Settings, code: str | None, email: str | None) -> tuple[list[Run], list[str]]:
+    """Return the runs that were made, and what stopped the programmes that have none: they stop no other."""
     try:
         keys = load(settings.keys_folder)
     except KeysMissing as error:
@@ -145,16 +152,18 @@ async def _settle(settings: Settings, code: str | None, email: str | None) -> li
             raise NothingSettled(f"no programme has the code {code}")
         maker_staff_id = None if email is None else await _operator(email)
         made: list[int] = []
+        failures: list[str] = []
         with Console(stderr=True).status("settling"):
             for programme in programmes:
                 try:
                     async with asyncio.timeout(TIMEOUT_SECONDS):
                         made += await settle_due(runtime, programme, maker_staff_id)
                 except RunStopped as stopped:
-                    raise NothingSettled(f"{programme['code']}: {stopped.title}: {stopped}") from None
+                    failures.append(f"{programme['code']}: {stopped.title}: {stopped}")
                 except LogBroken as broken:
-                    raise NothingSettled(f"the log is stopped: {broken}") from None
+                    failures.append(f"the log is stopped: {broken}")
+                    break
                 except TimeoutError:
-                    raise NothingSettled(f"{programme['code']}: not settled within {TIMEOUT_SECONDS} seconds") from None
+                    failures.append(f"{programme['code']}: not settled within {TIMEOUT_SECONDS} seconds")
         async with pool().acquire() as connection:
-            return [await run(connection, run_id) for run_id in made]
+            return [await run(connection, run_id) for run_id in made], failures

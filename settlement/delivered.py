@@ -14,8 +14,8 @@ from koinon.fields import CurrencyText, PartnerCode, ProgrammeCode
 from koinon.http.cursors import Page, page_of
 from koinon.parties.operations import UnknownPartner, programme_contracts
 from koinon.problems import NotFound
-from settlement.books import position, read_lines, statements
-from settlement.calculation import expect, expected_lines
+from settlement.books import position, read_past, statements
+from settlement.calculation import carrying_cells, expect, expected_lines
 from settlement.model import Carried, Cell, Position
 from settlement.publishing import decode_statement
 
@@ -125,12 +125,12 @@ async def expected(connection: Connection, partner_id: int) -> Expected:
     if window is None:
         raise UnknownPartner
     partner, open_window = window["partner"], window["window_no"]
-    contracts = await programme_contracts(connection, window["programme_id"])
-    carried: dict[Cell, Carried] = {}
-    if window["run_id"] is not None:
-        carried = {line.cell: line.after for line in await read_lines(connection, window["run_id"], partner)}
+    programme_id, calculated = window["programme_id"], window["run_window"] or 0
+    contracts = [each for each in await programme_contracts(connection, programme_id) if each.partner == partner]
+    past = await read_past(connection, programme_id, calculated + 1, carrying_cells(contracts, []))
+    carried: dict[Cell, Carried] = past.carried
     by_window: dict[int, list[Position]] = defaultdict(list)
-    for row in await connection.fetch(statements["partner_positions"], partner_id, window["run_window"] or 0):
+    for row in await connection.fetch(statements["partner_positions"], partner_id, calculated):
         by_window[row["window_no"]].append(position(row, partner))
     for earlier in sorted(number for number in by_window if number < open_window):
         lines = expected_lines(partner, contracts, carried, by_window[earlier])

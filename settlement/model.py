@@ -153,8 +153,9 @@ class Outstanding(Struct, frozen=True):
 class WindowFacts(Struct, frozen=True, kw_only=True):
     """Which window of which programme is settled, in which currency, and what its figures are held against.
 
-    `pool_before` is the sum of the pool's nets of all earlier runs that stand, in minor units, as they were recorded;
-    `outstanding` is what stands in the lots when the window ends.
+    `pool_before` is what the run before left in the pool, in minor units; `outstanding` is what stands in the lots when
+    the window ends. `part_rate_margins` counts the margins that carry points at a rate which is no whole number and did
+    not move: they are not among the cells given.
     """
 
     programme: str
@@ -163,6 +164,7 @@ class WindowFacts(Struct, frozen=True, kw_only=True):
     currency: str
     pool_before: int
     outstanding: tuple[Outstanding, ...]
+    part_rate_margins: int = 0
 
 
 class PartnerStatement(Struct, frozen=True, kw_only=True):
@@ -246,8 +248,8 @@ class PoolCheck(Struct, frozen=True, kw_only=True):
 class Calculation(Struct, frozen=True, kw_only=True):
     """Everything that a run comes to, in one order whatever the order of its input.
 
-    `lines` by cell; `carried` the state of every line's cell after this window, to be stored in place of the one
-    before; `statements` by partner; `nets` by party, houses included, summing to zero.
+    `lines` by cell, those of a partner's cells that did not move too, as its statement shows them; `carried` the state
+    of every line's cell after this window; `statements` by partner; `nets` by party, houses included, summing to zero.
     """
 
     facts: WindowFacts
@@ -256,3 +258,15 @@ class Calculation(Struct, frozen=True, kw_only=True):
     statements: tuple[PartnerStatement, ...]
     nets: tuple[Net, ...]
     pool: PoolCheck
+
+    @property
+    def moved(self) -> tuple[Line, ...]:
+        """Return the lines of cells that the window moved: what is to be recorded, for the rest stands already."""
+        return tuple(line for line in self.lines if line.points or line.amount)
+
+    @property
+    def part_rate_margins(self) -> int:
+        """Return how many margins carry points into the next window at a rate which is no whole number."""
+        return self.facts.part_rate_margins + sum(
+            1 for line in self.lines if line.cell.leg is Leg.MARGIN and line.rate.denominator > 1 and line.after.points
+        )

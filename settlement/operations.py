@@ -3,6 +3,8 @@
     RunStopped              409  nothing is recorded but an alert, which says why
     ├── PoolDoesNotHold          the pool's money is not what the outstanding points are worth
     ├── BooksDoNotFit            a version without its contract, points that nobody accepted, …
+    ├── InvariantBroken          the auditor has found something
+    ├── TookTooLong              it was cut off
     └── Unexpected               anything else: what it was stands in the worker's log alone
 
 Each operation may be cut off at any point and called again: it ends the same.
@@ -19,6 +21,7 @@ from koinon.audit.stored import statements as audit_statements
 from koinon.clock import business_date, business_now, machine_now, rfc3339
 from koinon.database import Connection, add, on, pool, transaction
 from koinon.ids import new_id, new_record_id, public
+from koinon.ledger.alerts import pause_after
 from koinon.ledger.operations import flip_window
 from koinon.money import ratio_text
 from koinon.parties.operations import programme_row
@@ -57,6 +60,20 @@ class Unexpected(RunStopped):
 
     code = "unexpected"
     title = "Something unexpected happened; the worker's log says what"
+
+
+class InvariantBroken(RunStopped):
+    """The auditor has found in the programme's books what must not be there; it clears its alert when it is mended."""
+
+    code = "invariant-broken"
+    title = "The books break an invariant"
+
+
+class TookTooLong(RunStopped):
+    """A window's run, or a part of its publication, was cut off so that the other programmes have their turn."""
+
+    code = "took-too-long"
+    title = "It took longer than it may"
 
 
 class UnknownRun(NotFound):
@@ -103,8 +120,8 @@ async def calculate_run(programme_id: int, window_no: int) -> int:
     known: int | None = await pool().fetchval(statements["standing_run"], programme_id, window_no)
     if known is not None:
         return known
-    books = await read_books(programme_id, window_no)
     try:
+        books = await _read(programme_id, window_no)
         calculation = await _calculated(books)
     except RunStopped as stopped:
         await raise_alert(programme_id, window_no, stopped)
@@ -167,13 +184,18 @@ async def move_run(connection: Connection, run_id: int, state: RunState, staff_i
 
 
 async def raise_alert(programme_id: int, window_no: int, stopped: RunStopped) -> None:
-    """Say what stands against a window's run, until it goes on or something else stands against it."""
+    """Say what stands against a window's run, until it goes on or something else stands against it.
+
+    It is tried again after a pause that grows with every try in a row, whatever each of them was stopped by.
+    """
     now, explanation = machine_now(), str(stopped)
     async with transaction() as connection:
+        tries = 1 + (await connection.fetchval(statements["standing_tries"], programme_id, window_no) or 0)
         await clear_alerts(connection, programme_id, window_no, but=explanation)
         await connection.execute(
-            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, now
-        )
+            statements["raise_alert"], new_id(), programme_id, window_no, stopped.code, explanation, tries, now,
+            now + pause_after(tries),
+        )  # fmt: skip
     log.error("run stopped", programme_id=programme_id, window=window_no, code=stopped.code, explanation=explanation)
 
 
@@ -184,6 +206,15 @@ async def clear_alerts(connection: Connection, programme_id: int, window_no: int
         window, tables.Alert.cleared_at.is_null()
     )
     await on(connection, cleared if but is None else cleared.where(tables.Alert.explanation != but))
+
+
+async def _read(programme_id: int, window_no: int) -> Books:
+    if (finding := await pool().fetchval(statements["broken_invariant"], programme_id)) is not None:
+        raise InvariantBroken(finding)
+    try:
+        return await read_books(programme_id, window_no)
+    except SettlementError as error:
+        raise BooksDoNotFit(str(error)) from None
 
 
 async def _calculated(books: Books) -> Calculation:
@@ -211,16 +242,16 @@ async def _record(books: Books, calculation: Calculation) -> int:
         added = await connection.fetchval(
             statements["add_run"], run_id, *place, facts.currency, submission_id, facts.pool_before, check.balance,
             ratio_text(check.worth), ratio_text(check.apart), ratio_text(check.allowed), check.outstanding,
-            check.explanation,
+            calculation.part_rate_margins, check.explanation,
         )  # fmt: skip
         if added is None:
             standing: int = await connection.fetchval(statements["standing_run"], *place)
             return standing
         leaf = run_leaf(rfc3339(machine_now()), facts.programme, facts.window, tree.root)
         await connection.execute(audit_statements["submit"], submission_id, leaf)
-        await _add_lines(connection, run_id, calculation)
+        await _add_lines(connection, run_id, place, calculation)
         await connection.execute(
-            statements["add_statements"], run_id, tree.size,
+            statements["add_statements"], run_id, facts.window, tree.size,
             [books.partners[statement.partner] for statement in calculation.statements],
             [statement.content for statement in calculation.statements], salts, [index for index, _ in places],
             [b"".join(proof) for _, proof in places],
@@ -231,17 +262,17 @@ async def _record(books: Books, calculation: Calculation) -> int:
     return run_id
 
 
-async def _add_lines(connection: Connection, run_id: int, calculation: Calculation) -> None:
+async def _add_lines(connection: Connection, run_id: int, place: tuple[int, int], calculation: Calculation) -> None:
     rows = [
         (
             line.cell.leg, line.cell.partner, line.cell.version, line.cell.counterparty,
             line.cell.counterparty_version, line.cell.debtor, line.cell.creditor, ratio_text(line.rate),
             line.points_before, line.billed_before, line.points, line.amount,
         )
-        for line in calculation.lines
+        for line in calculation.moved
     ]  # fmt: skip
     if rows:
-        await connection.execute(statements["add_lines"], run_id, *map(list, zip(*rows, strict=True)))
+        await connection.execute(statements["add_lines"], run_id, *place, *map(list, zip(*rows, strict=True)))
     nets = calculation.nets
     await connection.execute(
         statements["add_nets"], run_id, [net.party for net in nets], [net.pays for net in nets],

@@ -19,8 +19,8 @@ _OUTSTANDING_SIGN = {Leg.ISSUE_FUNDING: 1, Leg.HONOUR_FUNDING: -1, Leg.BREAKAGE:
 def check_pool(lines: Sequence[Line], terms: Mapping[Version, Terms], facts: WindowFacts) -> PoolCheck:
     """Return whether the pool's balance after a window stands for what is outstanding, and why.
 
-    `lines` of every cell that ever had points. A cell of a whole rate cannot be off; any other is off by half a minor
-    unit at most.
+    `lines` of every cell that ever had points, but for the margins that the window left as they were. A cell of a whole
+    rate cannot be off; any other is off by half a minor unit at most.
     """
     worth = (entry.points * terms[entry.partner, entry.version].issue_funding for entry in facts.outstanding)
     pool_lines = [line for line in lines if POOL in {line.cell.debtor, line.cell.creditor}]
@@ -30,7 +30,7 @@ def check_pool(lines: Sequence[Line], terms: Mapping[Version, Terms], facts: Win
         + sum(line.amount if line.cell.creditor == POOL else -line.amount for line in pool_lines),
         worth=sum(worth, Fraction()),
         outstanding=sum(entry.points for entry in facts.outstanding),
-        rounded_cells=sum(1 for line in pool_lines if line.rate.denominator > 1),
+        rounded_cells=facts.part_rate_margins + sum(1 for line in pool_lines if line.rate.denominator > 1),
         mismatches=_mismatches(lines, facts),
     )
 

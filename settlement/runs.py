@@ -26,10 +26,15 @@ MAKER_PLATFORM = "platform"
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """Why a window's run could not be made: a stable code, and the reason in figures."""
+    """Why a window's run could not be made: a stable code, the reason in figures, and how often it was tried.
+
+    It is tried again at `retry_at`: after a minute at first, then after twice as long each time, at last every hour.
+    """
 
     code: Annotated[str, msgspec.Meta(examples=["pool-does-not-hold"])]
     explanation: Explanation
+    tries: Annotated[int, msgspec.Meta(examples=[3])]
+    retry_at: Annotated[datetime, msgspec.Meta(examples=["2026-03-02T22:07:00Z"])]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +175,9 @@ def _window(row: asyncpg.Record) -> Window:
         closed_at=row["closed_at"],
         run=None if row["run_id"] is None else ids.public("run", row["run_id"]),
         run_state=row["run_state"],
-        alert=None if row["alert"] is None else Alert(row["alert"], row["explanation"]),
+        alert=None
+        if row["alert"] is None
+        else Alert(*(row[name] for name in ("alert", "explanation", "tries", "retry_at"))),
     )
 
 

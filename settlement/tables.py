@@ -24,6 +24,7 @@ class Run(Table, tablename="run", schema="settlement", db=DB):
     pool_apart = Text(default=None)
     pool_allowed = Text(default=None)
     outstanding_points = BigInt(default=None)
+    part_rate_margins = Integer(default=None)
     explanation = Text(default=None)
     calculated_at = RecordedAt()
 
@@ -46,6 +47,8 @@ class Alert(Table, tablename="alert", schema="settlement", db=DB):
     window_no = BigInt(default=None)
     code = Text(default=None)
     explanation = Text(default=None)
+    tries = Integer(default=None)
     raised_at = Timestamptz(default=None)
     tried_at = Timestamptz(default=None)
+    retry_at = Timestamptz(default=None)
     cleared_at = Timestamptz(null=True, default=None)

@@ -21,6 +21,7 @@ from koinon.http.plugin import Http
 from koinon.idempotency.plugin import Idempotency
 from koinon.identity.plugin import Identity
 from koinon.keyring import load
+from koinon.ledger.auditor import Auditor
 from koinon.ledger.operations import Ledger
 from koinon.ledger.plugin import LedgerContext
 from koinon.members.plugin import Members
@@ -83,7 +84,9 @@ def functions() -> list[Path]:
 
 def jobs() -> list[Job]:
     """Return the worker's work."""
-    return [job for context in contexts() for job in context.jobs()]
+    auditor = Auditor(each for context in contexts() for each in context.invariants())
+    audit = Job(name="audit", run=auditor.look, idle_seconds=5)
+    return [*(job for context in contexts() for job in context.jobs()), audit]
 
 
 def runtime_for(settings: Settings) -> Runtime:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import click
 import msgspec
@@ -13,17 +13,28 @@ from litestar.plugins import InitPlugin
 from koinon.database import Connection
 from koinon.runtime import Runtime
 
+SLICE_DEADLINE_SECONDS = 300.0
+"""How long a slice of a job may take unless it says otherwise: several statements' time-outs."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Work that the worker repeats: `run` does one bounded slice and tells whether there was any.
 
     After a slice without work the worker pauses for `idle_seconds`. A slice is its own transaction or more, and may
-    be cut off at any point and run again; several workers may run it at once.
+    be cut off at any point and run again: after `deadline_seconds` it is. Several workers may run it at once.
     """
 
     name: str
     run: Callable[[Runtime], Awaitable[bool]]
     idle_seconds: float
+    deadline_seconds: float = SLICE_DEADLINE_SECONDS
+
+
+class Invariants(NamedTuple):
+    """A context's `invariants.sql`: what must hold of each account by itself, or else of each programme."""
+
+    path: Path
+    by_account: bool = True
 
 
 class OpenedProgramme(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +61,10 @@ class Context(InitPlugin):
 
     def functions(self) -> Sequence[Path]:
         """Return the `functions.sql` files that every migrate creates again, in order."""
+        return ()
+
+    def invariants(self) -> Sequence[Invariants]:
+        """Return what the auditor looks for breaks of."""
         return ()
 
     def commands(self) -> Sequence[click.Command]:

@@ -12,6 +12,12 @@ from koinon.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 FAILURE_PAUSE_SECONDS = 2.0
+FAILURE_PAUSE_SECONDS_MAXIMUM = 60.0
+
+
+def pause_after(failures: int) -> float:
+    """Return how long a job waits after so many failed slices in a row: twice as long each time, a minute at most."""
+    return min(FAILURE_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20), FAILURE_PAUSE_SECONDS_MAXIMUM)
 
 
 async def work(runtime: Runtime, jobs: list[Job], url: str) -> None:
@@ -28,13 +34,27 @@ async def work(runtime: Runtime, jobs: list[Job], url: str) -> None:
 
 
 async def repeat(job: Job, runtime: Runtime, stopping: asyncio.Event) -> None:
-    """Run one job's slices until `stopping`; a failure is logged and tried again after a pause."""
+    """Run one job's slices until `stopping`.
+
+    A slice that outlives its deadline is cut off; like one that fails, it is logged and tried again after a pause that
+    grows while nothing but failures follow.
+    """
+    failures = 0
     while not stopping.is_set():
+        deadline = asyncio.timeout(job.deadline_seconds)
         try:
-            pause = 0.0 if await job.run(runtime) else job.idle_seconds
+            async with deadline:
+                worked = await job.run(runtime)
         except Exception:
-            log.exception("job failed", job=job.name)
-            pause = FAILURE_PAUSE_SECONDS
+            failures += 1
+            if deadline.expired():
+                log.exception("job cut off", job=job.name, deadline_seconds=job.deadline_seconds, failures=failures)
+            else:
+                log.exception("job failed", job=job.name, failures=failures)
+            pause = pause_after(failures)
+        else:
+            failures = 0
+            pause = 0.0 if worked else job.idle_seconds
         if pause:
             try:
                 await asyncio.wait_for(stopping.wait(), pause)

@@ -43,6 +43,7 @@ CREATE TABLE settlement.run (
     pool_apart text NOT NULL,
     pool_allowed text NOT NULL,
     outstanding_points bigint NOT NULL,
+    part_rate_margins integer NOT NULL,  -- margins that carry points at a rate which is no whole number
     explanation text NOT NULL,
     calculated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     FOREIGN KEY (programme_id, window_no) REFERENCES ledger.settlement_window,
@@ -54,6 +55,10 @@ CREATE TABLE settlement.run (
 -- Of all versions of a window's run, one stands.
 CREATE UNIQUE INDEX run_standing ON settlement.run (programme_id, window_no)
     WHERE state NOT IN ('ABORTED', 'SUPERSEDED');
+-- What waits is found without looking at the runs that do not; so are the few that were given up.
+CREATE INDEX run_unpublished ON settlement.run (programme_id, window_no) WHERE state = 'CALCULATED';
+CREATE INDEX run_waiting ON settlement.run (calculated_at, run_id) WHERE state IN ('PUBLISHED', 'OBJECTION');
+CREATE INDEX run_given_up ON settlement.run (programme_id, window_no) WHERE state IN ('ABORTED', 'SUPERSEDED');
 
 -- Every state that a run came to, when, and by whom when a person did it.
 CREATE TABLE settlement.run_event (
@@ -65,10 +70,13 @@ CREATE TABLE settlement.run_event (
     PRIMARY KEY (run_id, event_no)
 );
 
--- The bill of a cell in a run's window. What a cell carries into the next window is the sum of its last line.
+-- The bill of a cell in a run's window, written when the window moved the cell. What a cell carries into a later window
+-- is the sum of its newest line before it whose run stands.
 -- `counterparty` is '' but for margins, which stand on no partner's statement.
 CREATE TABLE settlement.line (
     run_id bigint NOT NULL REFERENCES settlement.run,
+    programme_id bigint NOT NULL,
+    window_no bigint NOT NULL,
     leg text NOT NULL,
     partner text NOT NULL,
     version integer NOT NULL,
@@ -84,6 +92,8 @@ CREATE TABLE settlement.line (
     PRIMARY KEY (run_id, leg, partner, version, counterparty, counterparty_version),
     CONSTRAINT line_two_parties CHECK (debtor <> creditor)
 );
+CREATE INDEX line_cell
+    ON settlement.line (programme_id, leg, partner, version, counterparty, counterparty_version, window_no);
 
 -- What each party, the houses too, pays and receives in a run; over all parties the two sums are equal.
 CREATE TABLE settlement.net (
@@ -98,6 +108,7 @@ CREATE TABLE settlement.net (
 CREATE TABLE settlement.statement (
     run_id bigint NOT NULL REFERENCES settlement.run,
     partner_id bigint NOT NULL REFERENCES parties.partner,
+    window_no bigint NOT NULL,
     content bytea NOT NULL,
     sha256 bytea NOT NULL,
     salt bytea NOT NULL,
@@ -108,7 +119,7 @@ CREATE TABLE settlement.statement (
     CONSTRAINT statement_salt CHECK (octet_length(salt) = 32),
     CONSTRAINT statement_hash CHECK (sha256 = sha256(content))
 );
-CREATE INDEX statement_partner ON settlement.statement (partner_id);
+CREATE INDEX statement_partner ON settlement.statement (partner_id, window_no);
 
 -- Four eyes: whoever made a run is not who approves it.
 CREATE TABLE settlement.approval (
@@ -141,15 +152,18 @@ CREATE TABLE settlement.bundle_part (
     FOREIGN KEY (run_id, partner_id) REFERENCES settlement.bundle
 );
 
--- Why a window's run could not be made; it is cleared by the run that can.
+-- Why a window's run could not be made, how often it was tried, and when it is tried again; it is cleared by the run
+-- that can.
 CREATE TABLE settlement.alert (
     alert_id bigint PRIMARY KEY,
     programme_id bigint NOT NULL,
     window_no bigint NOT NULL,
     code text NOT NULL,
     explanation text NOT NULL,
+    tries integer NOT NULL,
     raised_at timestamptz NOT NULL,
     tried_at timestamptz NOT NULL,
+    retry_at timestamptz NOT NULL,
     cleared_at timestamptz,
     FOREIGN KEY (programme_id, window_no) REFERENCES ledger.settlement_window
 );

@@ -8,6 +8,8 @@ import asyncpg
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.querystring import QueryString
 
+from koinon.database.bounded import BoundedPool
+
 
 class Engine(PostgresEngine):
     """Piccolo's engine, which connects when the pool opens, and runs the application's queries where they are told."""
@@ -17,6 +19,10 @@ class Engine(PostgresEngine):
 
     async def check_version(self) -> None:
         """Leave the version alone: at import there is no server to ask."""
+
+    async def start_connection_pool(self, **settings: Any) -> None:
+        """Open the pool that nobody waits at for ever."""
+        self.pool = await BoundedPool(**settings)
 
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:  # noqa: FBT001, FBT002  # Piccolo's own signature
         """Run a query on the connection that it joins; raises RuntimeError when the application's joins none.
@@ -37,6 +43,7 @@ APPLICATION_ROLE = "koinon_app"
 STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
 APART_CONNECTIONS = 2
+ACQUIRE_TIMEOUT_SECONDS = 10.0
 ATTEMPTS = 5
 RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """What a transaction fails by when others were faster, and not by anything that is wrong with it."""
@@ -59,12 +66,18 @@ class Joined(NamedTuple):
 
 @asynccontextmanager
 async def connected(
-    url: str, *, role: str | None = APPLICATION_ROLE, min_size: int = 2, max_size: int = 16
+    url: str,
+    *,
+    role: str | None = APPLICATION_ROLE,
+    min_size: int = 2,
+    max_size: int = 16,
+    acquire_timeout_seconds: float = ACQUIRE_TIMEOUT_SECONDS,
 ) -> AsyncIterator[asyncpg.Pool]:
     """Open the process's pool for as long as the block runs.
 
     Every connection works as `role`, which cannot change or delete a journal. Time-outs bound how long a writer can
-    keep a closing window waiting. Raises DatabaseUrlInvalid, and what the server or the network answers.
+    keep a closing window waiting; whoever waits for a connection longer than `acquire_timeout_seconds` gets
+    ServiceUnavailable. Raises DatabaseUrlInvalid, and what the server or the network answers.
     """
     server_settings = {
         "application_name": "koinon",
@@ -80,13 +93,15 @@ async def connected(
     DB.joining_only = role is not None
     try:
         await DB.start_connection_pool(
-            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
-        )
+            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare,
+            acquire_timeout_seconds=acquire_timeout_seconds,
+        )  # fmt: skip
     except ValueError:  # asyncpg reads the URL before it opens anything
         raise DatabaseUrlInvalid from None
-    DB.apart_pool = asyncpg.create_pool(
-        dsn=url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings
-    )
+    DB.apart_pool = BoundedPool(
+        url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings,
+        acquire_timeout_seconds=acquire_timeout_seconds,
+    )  # fmt: skip
     try:
         async with DB.apart_pool:
             yield pool()

@@ -96,12 +96,12 @@ async def end_session(connection: Connection, session_id: str) -> None:
 
 async def end_member_sessions(connection: Connection, member_id: int) -> None:
     """Sign a member out of every browser."""
-    await connection.execute(statements["end_member_sessions"], member_id)
+    await connection.execute(statements["end_member_sessions"], member_id, machine_now())
 
 
 async def end_staff_sessions(connection: Connection, staff_id: int, partner_id: int | None) -> None:
     """Sign a member of staff out of every browser in which they act for a partner, or without one as the operator."""
-    await connection.execute(statements["end_staff_sessions"], staff_id, partner_id)
+    await connection.execute(statements["end_staff_sessions"], staff_id, partner_id, machine_now())
 
 
 def session_hash(token: str) -> bytes:

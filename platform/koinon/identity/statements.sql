@@ -26,10 +26,10 @@ UPDATE identity.session SET last_seen_at = $2 WHERE session_hash = $1 AND last_s
 UPDATE identity.session SET ended_at = $2 WHERE session_hash = $1 AND ended_at IS NULL;
 
 -- end_member_sessions: sign a member out everywhere
-UPDATE identity.session SET ended_at = clock_timestamp() WHERE member_id = $1 AND ended_at IS NULL;
+UPDATE identity.session SET ended_at = $2 WHERE member_id = $1 AND ended_at IS NULL;
 
 -- end_staff_sessions: sign a member of staff out everywhere at a partner, or as the operator
-UPDATE identity.session SET ended_at = clock_timestamp()
+UPDATE identity.session SET ended_at = $3
 WHERE staff_id = $1 AND partner_id IS NOT DISTINCT FROM $2 AND ended_at IS NULL;
 
 -- source: a source with its sealed secrets, the newest first

@@ -148,7 +148,8 @@ BEGIN
         INSERT INTO ledger.outbox (account_id, journal_id, programme_id, window_no)
         SELECT e.account_id, e.journal_id, p_stamp.programme_id, p_stamp.window_no FROM earns e
     ), wallets AS (
-        UPDATE ledger.wallet w SET available = w.available + t.points, version = w.version + t.earns
+        UPDATE ledger.wallet w SET available = w.available + t.points, version = w.version + t.earns,
+            window_no = greatest(w.window_no, p_stamp.window_no)
         FROM (SELECT e.account_id, e.unit_id, sum(e.points) AS points, count(*) AS earns
               FROM earns e GROUP BY e.account_id, e.unit_id) t
         WHERE w.account_id = t.account_id AND w.unit_id = t.unit_id
@@ -223,10 +224,13 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION ledger.move_wallet(p_command ledger.command, p_available bigint, p_held bigint)
+-- Who read the old window may have waited for one who read the new one: a wallet's window never goes back.
+CREATE OR REPLACE FUNCTION ledger.move_wallet(
+    p_stamp ledger.stamp, p_command ledger.command, p_available bigint, p_held bigint)
 RETURNS bigint LANGUAGE sql VOLATILE AS $$
     UPDATE ledger.wallet w
-    SET available = w.available + p_available, held = w.held + p_held, version = w.version + 1
+    SET available = w.available + p_available, held = w.held + p_held, version = w.version + 1,
+        window_no = greatest(w.window_no, p_stamp.window_no)
     WHERE w.account_id = p_command.account_id AND w.unit_id = p_command.unit_id
     RETURNING w.available
 $$;
@@ -260,7 +264,7 @@ BEGIN
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold, jsonb_build_object(
         'hold_id', hold, 'points', p_command.points, 'expires_at', p_command.hold_expires_at,
         'version', p_command.version,
-        'balance', ledger.move_wallet(p_command, -p_command.points, p_command.points)));
+        'balance', ledger.move_wallet(p_stamp, p_command, -p_command.points, p_command.points)));
     INSERT INTO ledger.hold (account_id, hold_id, unit_id, acceptor_id, acceptor_version, amount, state, proof_kind,
         proof_ref, place_id, occurred_at, expires_at, member_id, sealed_receipt, attested_by)
     VALUES (p_command.account_id, hold, p_command.unit_id, p_command.partner_id, p_command.version, p_command.points,
@@ -355,7 +359,7 @@ BEGIN
     p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
         'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
-        'balance', ledger.move_wallet(p_command, 0, -hold.amount)));
+        'balance', ledger.move_wallet(p_stamp, p_command, 0, -hold.amount)));
     PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'honoured');
     RETURN outcome;
 END
@@ -378,7 +382,7 @@ BEGIN
     p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
         'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
-        'balance', ledger.move_wallet(p_command, hold.amount, -hold.amount)));
+        'balance', ledger.move_wallet(p_stamp, p_command, hold.amount, -hold.amount)));
     PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'wallet');
     RETURN outcome;
 END
@@ -440,7 +444,7 @@ BEGIN
     outcome := ledger.record_journal(p_stamp, p_command, journal, NULL, jsonb_build_object(
         -- Lots of several versions have no version in common: then the answer names none.
         'points', wanted, 'version', CASE WHEN oldest = newest THEN oldest END,
-        'balance', ledger.move_wallet(p_command, -wanted, 0)));
+        'balance', ledger.move_wallet(p_stamp, p_command, -wanted, 0)));
     WITH ordered AS (
         SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS free,
             sum(l.remaining - l.held) OVER (ORDER BY l.issued_at DESC, l.lot_id DESC) AS running
@@ -491,7 +495,7 @@ BEGIN
     WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses;
 
     outcome := ledger.record_journal(p_stamp, p_command, journal, captured.hold_id, jsonb_build_object(
-        'points', total, 'version', frozen, 'balance', ledger.move_wallet(p_command, total, 0)));
+        'points', total, 'version', frozen, 'balance', ledger.move_wallet(p_stamp, p_command, total, 0)));
     WITH burnt AS (
         SELECT m.* FROM ledger.movement m
         WHERE m.account_id = p_command.account_id AND m.journal_id = p_command.reverses
@@ -524,7 +528,7 @@ BEGIN
         RETURN ledger.refused(p_command."position", 'nothing-to-expire');
     END IF;
     outcome := ledger.record_journal(p_stamp, p_command, journal, NULL, jsonb_build_object(
-        'points', total, 'balance', ledger.move_wallet(p_command, -total, 0)));
+        'points', total, 'balance', ledger.move_wallet(p_stamp, p_command, -total, 0)));
     WITH due AS (
         SELECT l.lot_id, l.issuer_id, l.issuer_version, l.remaining - l.held AS amount,
             row_number() OVER (ORDER BY l.expires_on, l.issued_at, l.lot_id) AS leg
@@ -565,8 +569,9 @@ GRANT USAGE ON SCHEMA ledger TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ledger TO koinon_app;
 -- Nothing is updated but a wallet, a lot's remainder and a state; nothing is deleted.
 REVOKE UPDATE ON ALL TABLES IN SCHEMA ledger FROM koinon_app;
-GRANT UPDATE (available, held, version) ON ledger.wallet TO koinon_app;
+GRANT UPDATE (available, held, version, window_no) ON ledger.wallet TO koinon_app;
 GRANT UPDATE (remaining, held) ON ledger.lot TO koinon_app;
 GRANT UPDATE (state) ON ledger.hold TO koinon_app;
 GRANT UPDATE (leaf_index) ON ledger.outbox TO koinon_app;
 GRANT UPDATE (state, flipped_at, barrier_xid, closed_at) ON ledger.settlement_window TO koinon_app;
+GRANT UPDATE (explanation, tries, tried_at, retry_at, cleared_at) ON ledger.alert TO koinon_app;

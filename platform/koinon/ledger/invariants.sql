@@ -1,6 +1,7 @@
 -- What must hold at every moment, each as a query for what breaks it: one text per finding, none when all is well.
--- Parameters: the accounts to look at, or NULL for all; how many findings are wanted. Each is one statement, and so
--- looks at one snapshot, and writers may go on. The numbers are those that the auditor reports by.
+-- Parameters: the accounts to look at, or NULL for all; how many findings are wanted. The numbers are those that the
+-- auditor reports by. Each is one statement that reads each row once and compares an account with itself alone, so that
+-- on every shard it looks at one snapshot, and writers may go on.
 
 -- i1_kinds: a journal has movements, each between the two kinds that its own kind moves between
 SELECT format('journal %s of account %s: %s moves %s to %s', j.journal_id, j.account_id, j.kind,
@@ -51,18 +52,21 @@ LIMIT $2;
 -- i3_orphans: every movement and every mark for the log stands under a journal, and every movement under a lot
 SELECT format('%s of journal %s of account %s stands alone', what, journal_id, account_id)
 FROM (
-    SELECT 'a movement' AS what, m.account_id, m.journal_id FROM ledger.movement m
-    WHERE ($1::bigint[] IS NULL OR m.account_id = ANY ($1)) AND (
-        NOT EXISTS (SELECT FROM ledger.journal j WHERE j.account_id = m.account_id AND j.journal_id = m.journal_id)
-        OR NOT EXISTS (SELECT FROM ledger.lot l WHERE l.account_id = m.account_id AND l.lot_id = m.lot_id))
+    SELECT m.account_id, m.journal_id, 'a movement' AS what
+    FROM ledger.movement m
+    LEFT JOIN ledger.journal j ON j.account_id = m.account_id AND j.journal_id = m.journal_id
+    LEFT JOIN ledger.lot l ON l.account_id = m.account_id AND l.lot_id = m.lot_id
+    WHERE ($1::bigint[] IS NULL OR m.account_id = ANY ($1)) AND (j.journal_id IS NULL OR l.lot_id IS NULL)
     UNION ALL
-    SELECT 'a mark', o.account_id, o.journal_id FROM ledger.outbox o
-    WHERE ($1::bigint[] IS NULL OR o.account_id = ANY ($1))
-        AND NOT EXISTS (SELECT FROM ledger.journal j WHERE j.account_id = o.account_id AND j.journal_id = o.journal_id)
+    SELECT o.account_id, o.journal_id, 'a mark'
+    FROM ledger.outbox o
+    LEFT JOIN ledger.journal j ON j.account_id = o.account_id AND j.journal_id = o.journal_id
+    WHERE ($1::bigint[] IS NULL OR o.account_id = ANY ($1)) AND j.journal_id IS NULL
     UNION ALL
-    SELECT 'an unmarked entry', j.account_id, j.journal_id FROM ledger.journal j
-    WHERE ($1::bigint[] IS NULL OR j.account_id = ANY ($1))
-        AND NOT EXISTS (SELECT FROM ledger.outbox o WHERE o.account_id = j.account_id AND o.journal_id = j.journal_id)
+    SELECT j.account_id, j.journal_id, 'an unmarked entry'
+    FROM ledger.journal j
+    LEFT JOIN ledger.outbox o ON o.account_id = j.account_id AND o.journal_id = j.journal_id
+    WHERE ($1::bigint[] IS NULL OR j.account_id = ANY ($1)) AND o.journal_id IS NULL
 ) alone
 LIMIT $2;
 
@@ -80,40 +84,58 @@ WHERE ($1::bigint[] IS NULL OR l.account_id = ANY ($1))
     AND NOT (0 <= l.held AND l.held <= l.remaining AND l.remaining <= l.quantity AND l.held = coalesce(h.held, 0))
 LIMIT $2;
 
--- i5_outstanding: an issuer's outstanding points are issued - honoured - expired, in every unit
-SELECT format('issuer %s unit %s: %s issued, %s honoured, %s expired, %s outstanding', issuer_id, unit_id,
-    m.issued, m.honoured, m.expired, l.outstanding)
+-- i5_outstanding: of an account's points, what an issuer has outstanding is issued - honoured - expired, in every unit
+SELECT format('account %s issuer %s unit %s: %s issued, %s honoured, %s expired, %s outstanding', account_id, issuer_id,
+    unit_id, issued, honoured, expired, outstanding)
 FROM (
-    SELECT issuer_id, unit_id, sum(remaining) AS outstanding
-    FROM ledger.lot WHERE $1::bigint[] IS NULL OR account_id = ANY ($1) GROUP BY issuer_id, unit_id
-) l
-FULL JOIN (
-    SELECT issuer_id, unit_id,
-        sum(CASE 'issued' WHEN debit_kind THEN amount WHEN credit_kind THEN -amount ELSE 0 END) AS issued,
-        sum(CASE 'honoured' WHEN credit_kind THEN amount WHEN debit_kind THEN -amount ELSE 0 END) AS honoured,
-        sum(CASE 'expired' WHEN credit_kind THEN amount WHEN debit_kind THEN -amount ELSE 0 END) AS expired
-    FROM ledger.movement WHERE $1::bigint[] IS NULL OR account_id = ANY ($1) GROUP BY issuer_id, unit_id
-) m USING (issuer_id, unit_id)
-WHERE l.outstanding IS DISTINCT FROM m.issued - m.honoured - m.expired
+    SELECT account_id, issuer_id, unit_id, sum(outstanding) AS outstanding, sum(issued) AS issued,
+        sum(honoured) AS honoured, sum(expired) AS expired
+    FROM (
+        SELECT account_id, issuer_id, unit_id, remaining AS outstanding, 0 AS issued, 0 AS honoured, 0 AS expired
+        FROM ledger.lot WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+        UNION ALL
+        SELECT account_id, issuer_id, unit_id, 0,
+            CASE 'issued' WHEN debit_kind THEN amount WHEN credit_kind THEN -amount ELSE 0 END,
+            CASE 'honoured' WHEN credit_kind THEN amount WHEN debit_kind THEN -amount ELSE 0 END,
+            CASE 'expired' WHEN credit_kind THEN amount WHEN debit_kind THEN -amount ELSE 0 END
+        FROM ledger.movement WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+    ) both_sides
+    GROUP BY account_id, issuer_id, unit_id
+) sums
+WHERE outstanding <> issued - honoured - expired
 LIMIT $2;
 
 -- i7_windows: a journal stands in a window of its account's programme, its movements and its mark in the same one
 SELECT format('journal %s of account %s in window %s: its account is of programme %s, its rows are in windows %s',
     j.journal_id, j.account_id, j.window_no, a.programme_id, array_agg(DISTINCT r.window_no))
 FROM ledger.journal j
-LEFT JOIN ledger.account a USING (account_id)
-LEFT JOIN ledger.settlement_window w ON w.programme_id = j.programme_id AND w.window_no = j.window_no
-LEFT JOIN LATERAL (
-    SELECT m.window_no, m.unit_id, j.programme_id AS programme_id FROM ledger.movement m
-    WHERE m.account_id = j.account_id AND m.journal_id = j.journal_id
+LEFT JOIN (
+    SELECT account_id, journal_id, window_no, unit_id, NULL::bigint AS programme_id FROM ledger.movement
+    WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
     UNION ALL
-    SELECT o.window_no, j.unit_id, o.programme_id FROM ledger.outbox o
-    WHERE o.account_id = j.account_id AND o.journal_id = j.journal_id
-) r ON true
+    SELECT account_id, journal_id, window_no, NULL, programme_id FROM ledger.outbox
+    WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+) r ON r.account_id = j.account_id AND r.journal_id = j.journal_id
+LEFT JOIN ledger.account a ON a.account_id = j.account_id
+LEFT JOIN ledger.settlement_window w ON w.programme_id = j.programme_id AND w.window_no = j.window_no
 WHERE ($1::bigint[] IS NULL OR j.account_id = ANY ($1))
     AND (w.window_no IS NULL OR a.programme_id IS DISTINCT FROM j.programme_id
-        OR (r.window_no, r.unit_id, r.programme_id) IS DISTINCT FROM (j.window_no, j.unit_id, j.programme_id))
-GROUP BY j.journal_id, j.account_id, j.window_no, a.programme_id
+        OR r.window_no IS DISTINCT FROM j.window_no OR coalesce(r.unit_id, j.unit_id) <> j.unit_id
+        OR coalesce(r.programme_id, j.programme_id) <> j.programme_id)
+GROUP BY j.account_id, j.journal_id, j.window_no, a.programme_id
+LIMIT $2;
+
+-- i7_wallets: a wallet names the latest window of its account's journals in its unit
+SELECT format('account %s unit %s: its wallet names window %s, its journals %s', account_id, unit_id, w.window_no,
+    j.window_no)
+FROM (
+    SELECT account_id, unit_id, window_no FROM ledger.wallet WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+) w
+LEFT JOIN (
+    SELECT account_id, unit_id, max(window_no) AS window_no
+    FROM ledger.journal WHERE $1::bigint[] IS NULL OR account_id = ANY ($1) GROUP BY account_id, unit_id
+) j USING (account_id, unit_id)
+WHERE w.window_no <> coalesce(j.window_no, 0)
 LIMIT $2;
 
 -- i7_barrier: nothing entered a window after its barrier: whoever read the window had an id from before it
@@ -137,14 +159,23 @@ WHERE window_no <> place OR business_date <= before OR (state = 'OPEN') <> is_la
     OR (state IN ('CLOSED', 'SEALED') AND (barrier_xid IS NULL OR closed_at IS NULL))
 LIMIT $2;
 
--- i8_answers: every journal is the one answer of one request of its caller, with its window
-SELECT format('journal %s of account %s is answered by %s requests', j.journal_id, j.account_id, count(r.key))
-FROM ledger.journal j
-LEFT JOIN koinon.request r ON r.caller = j.caller AND r.answer ->> 'journal_id' = j.journal_id::text
-    AND (r.answer ->> 'window_no')::bigint = j.window_no
-WHERE $1::bigint[] IS NULL OR j.account_id = ANY ($1)
-GROUP BY j.account_id, j.journal_id
-HAVING count(r.key) <> 1
+-- i8_answers: every journal is the one answer of one request of its caller, with its window, and no answer lacks its own
+SELECT format('journal %s of account %s stands %s times and is answered by %s requests', journal_id, account_id,
+    journals, requests)
+FROM (
+    SELECT account_id, journal_id, caller, window_no, sum(journals) AS journals, sum(requests) AS requests
+    FROM (
+        SELECT account_id, journal_id::text AS journal_id, caller, window_no, 1 AS journals, 0 AS requests
+        FROM ledger.journal WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+        UNION ALL
+        SELECT (answer ->> 'account_id')::bigint, answer ->> 'journal_id', caller, (answer ->> 'window_no')::bigint, 0, 1
+        FROM koinon.request
+        WHERE answer ->> 'journal_id' IS NOT NULL AND answer ->> 'account_id' IS NOT NULL
+            AND ($1::bigint[] IS NULL OR (answer ->> 'account_id')::bigint = ANY ($1))
+    ) both_sides
+    GROUP BY account_id, journal_id, caller, window_no
+) answers
+WHERE journals <> 1 OR requests <> 1
 LIMIT $2;
 
 -- i9_once: nothing is reversed twice, and what is reversed is an earn or a capture of the same account and unit
@@ -159,17 +190,23 @@ HAVING count(*) > 1 OR bool_or(
 LIMIT $2;
 
 -- i9_whole: a reversed burn moves what the capture moved, lot by lot, at the same versions
-SELECT format('journal %s of account %s undoes %s otherwise than it was done', r.journal_id, r.account_id, r.reverses)
-FROM ledger.journal r
-WHERE r.kind = 'reverse_burn' AND ($1::bigint[] IS NULL OR r.account_id = ANY ($1)) AND (
-    SELECT array_agg((m.lot_id, m.amount, m.issuer_id, m.issuer_version, m.acceptor_id, m.acceptor_version)::text
-        ORDER BY m.lot_id)
-    FROM ledger.movement m WHERE m.account_id = r.account_id AND m.journal_id = r.journal_id
-) IS DISTINCT FROM (
-    SELECT array_agg((m.lot_id, m.amount, m.issuer_id, m.issuer_version, m.acceptor_id, m.acceptor_version)::text
-        ORDER BY m.lot_id)
-    FROM ledger.movement m WHERE m.account_id = r.account_id AND m.journal_id = r.reverses
-)
+SELECT format('journal %s of account %s undoes %s otherwise than it was done', journal_id, account_id, reverses)
+FROM (
+    SELECT r.account_id, r.journal_id, r.reverses, m.lot_id, m.issuer_id, m.issuer_version, m.acceptor_id,
+        m.acceptor_version, sum(CASE m.journal_id WHEN r.reverses THEN m.amount ELSE -m.amount END) AS apart
+    FROM (
+        SELECT account_id, journal_id, reverses, journal_id AS side
+        FROM ledger.journal WHERE kind = 'reverse_burn' AND ($1::bigint[] IS NULL OR account_id = ANY ($1))
+        UNION ALL
+        SELECT account_id, journal_id, reverses, reverses
+        FROM ledger.journal WHERE kind = 'reverse_burn' AND ($1::bigint[] IS NULL OR account_id = ANY ($1))
+    ) r
+    JOIN ledger.movement m ON m.account_id = r.account_id AND m.journal_id = r.side
+    GROUP BY r.account_id, r.journal_id, r.reverses, m.lot_id, m.issuer_id, m.issuer_version, m.acceptor_id,
+        m.acceptor_version
+) lots
+WHERE apart <> 0
+GROUP BY account_id, journal_id, reverses
 LIMIT $2;
 
 -- i9_lots: no lot gave back more than it was issued with
@@ -195,22 +232,32 @@ LIMIT $2;
 
 -- i14_ends: a hold begins once, with what its lots gave, and ends at most once, whole, as its state says
 SELECT format('hold %s of account %s: %s of %s points; it began %s times, was captured %s and released %s times',
-    h.hold_id, h.account_id, h.state, h.amount, count(*) FILTER (WHERE j.kind = 'hold'),
-    count(*) FILTER (WHERE j.kind = 'capture'), count(*) FILTER (WHERE j.kind = 'release'))
+    h.hold_id, h.account_id, h.state, h.amount, coalesce(j.begun, 0), coalesce(j.captured, 0), coalesce(j.released, 0))
 FROM ledger.hold h
-LEFT JOIN LATERAL (
-    SELECT j.kind, sum(m.amount) AS amount, min(m.acceptor_id) AS acceptor_id, max(m.acceptor_version) AS version
-    FROM ledger.journal j JOIN ledger.movement m ON m.account_id = j.account_id AND m.journal_id = j.journal_id
-    WHERE j.account_id = h.account_id AND j.hold_id = h.hold_id AND j.kind IN ('hold', 'capture', 'release')
-    GROUP BY j.journal_id, j.kind
-) j ON true
-WHERE $1::bigint[] IS NULL OR h.account_id = ANY ($1)
-GROUP BY h.account_id, h.hold_id, h.state, h.amount, h.acceptor_id, h.acceptor_version
-HAVING count(*) FILTER (WHERE j.kind = 'hold') <> 1
-    OR count(*) FILTER (WHERE j.kind = 'capture') <> CASE h.state WHEN 'captured' THEN 1 ELSE 0 END
-    OR count(*) FILTER (WHERE j.kind = 'release') <> CASE h.state WHEN 'released' THEN 1 ELSE 0 END
-    OR bool_or((j.amount, j.acceptor_id, j.version)
-        IS DISTINCT FROM (h.amount::numeric, h.acceptor_id, h.acceptor_version))
-    OR h.amount <> (SELECT sum(p.amount) FROM ledger.hold_lot p
-                    WHERE p.account_id = h.account_id AND p.hold_id = h.hold_id)
+LEFT JOIN (
+    SELECT account_id, hold_id, count(*) FILTER (WHERE kind = 'hold') AS begun,
+        count(*) FILTER (WHERE kind = 'capture') AS captured, count(*) FILTER (WHERE kind = 'release') AS released,
+        min(amount) AS least, max(amount) AS most,
+        min(acceptor_id) AS acceptor_min, max(acceptor_id) AS acceptor_max,
+        min(version_min) AS version_min, max(version_max) AS version_max
+    FROM (
+        SELECT j.account_id, j.hold_id, j.kind, sum(m.amount) AS amount, min(m.acceptor_id) AS acceptor_id,
+            min(m.acceptor_version) AS version_min, max(m.acceptor_version) AS version_max
+        FROM ledger.journal j
+        JOIN ledger.movement m ON m.account_id = j.account_id AND m.journal_id = j.journal_id
+        WHERE j.kind IN ('hold', 'capture', 'release') AND ($1::bigint[] IS NULL OR j.account_id = ANY ($1))
+        GROUP BY j.account_id, j.hold_id, j.journal_id, j.kind
+    ) ends
+    GROUP BY account_id, hold_id
+) j ON j.account_id = h.account_id AND j.hold_id = h.hold_id
+LEFT JOIN (
+    SELECT account_id, hold_id, sum(amount) AS amount
+    FROM ledger.hold_lot WHERE $1::bigint[] IS NULL OR account_id = ANY ($1) GROUP BY account_id, hold_id
+) p ON p.account_id = h.account_id AND p.hold_id = h.hold_id
+WHERE ($1::bigint[] IS NULL OR h.account_id = ANY ($1))
+    AND ((j.begun, j.captured, j.released, j.least, j.most, j.acceptor_min, j.acceptor_max, j.version_min,
+        j.version_max, p.amount)
+    IS DISTINCT FROM (1::bigint, CASE h.state WHEN 'captured' THEN 1 ELSE 0 END::bigint,
+        CASE h.state WHEN 'released' THEN 1 ELSE 0 END::bigint, h.amount::numeric, h.amount::numeric, h.acceptor_id,
+        h.acceptor_id, h.acceptor_version, h.acceptor_version, h.amount::numeric))
 LIMIT $2;

@@ -216,7 +216,8 @@ async def close_flipped_windows(programme_id: int, now: datetime) -> list[int]:
     closed: list[int] = []
     for row in await pool().fetch(statements["closing_windows"], programme_id):
         async with transaction() as connection:
-            barrier = await connection.fetchval(statements["set_barrier"], programme_id, row["window_no"])
+            own = await connection.fetchval(statements["transaction_id"])
+            barrier = await connection.fetchval(statements["set_barrier"], programme_id, row["window_no"], own)
         if barrier is None:
             continue
         while not await pool().fetchval(statements["barrier_passed"], barrier):  # noqa: ASYNC110  # the database knows

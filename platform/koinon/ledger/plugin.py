@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from koinon.context import Context, Job, OpenedProgramme
+from koinon.context import Context, Invariants, Job, OpenedProgramme
 from koinon.database import Connection
 from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
 from koinon.ledger.operations import open_books
@@ -19,6 +19,10 @@ class LedgerContext(Context):
     def functions(self) -> Sequence[Path]:
         """Return the posting functions."""
         return [Path(__file__).with_name("functions.sql")]
+
+    def invariants(self) -> Sequence[Invariants]:
+        """Return the ledger's own."""
+        return [Invariants(Path(__file__).with_name("invariants.sql"))]
 
     def jobs(self) -> Sequence[Job]:
         """Return the close of the night, expiry, and the release of forgotten holds."""

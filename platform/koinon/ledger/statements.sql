@@ -22,8 +22,11 @@ SELECT ledger.flip_window($1, $2, $3);
 SELECT window_no, business_date, barrier_xid::text AS barrier_xid
 FROM ledger.settlement_window WHERE programme_id = $1 AND state = 'CLOSING' ORDER BY window_no;
 
--- set_barrier: stamp a closing window with this transaction's id; the flip was committed before
-UPDATE ledger.settlement_window SET barrier_xid = coalesce(barrier_xid, pg_current_xact_id())
+-- transaction_id: this transaction's id
+SELECT pg_current_xact_id()::text;
+
+-- set_barrier: stamp a closing window with an id from after its flip was committed; the first one stays
+UPDATE ledger.settlement_window SET barrier_xid = coalesce(barrier_xid, $3::text::xid8)
 WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSING'
 RETURNING barrier_xid::text;
 
@@ -34,6 +37,13 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8;
 UPDATE ledger.settlement_window SET state = 'CLOSED', closed_at = $3
 WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSING'
 RETURNING window_no;
+
+-- accounts_after: a programme's accounts in their order, after one
+SELECT account_id FROM ledger.account WHERE programme_id = $1 AND account_id > $2 ORDER BY account_id LIMIT $3;
+
+-- clear_findings: what was found before a round began that found nothing
+UPDATE ledger.alert SET cleared_at = $4
+WHERE programme_id = $1 AND work = $2 AND tried_at < $3 AND cleared_at IS NULL;
 
 -- accounts_due: accounts of a programme with lots that are due on a day, and a mark that names these lots
 SELECT l.account_id, l.unit_id, md5(string_agg(l.lot_id::text || ':' || l.remaining, ',' ORDER BY l.lot_id)) AS lots

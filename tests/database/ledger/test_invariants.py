@@ -44,7 +44,9 @@ async def business(kit: Coalition, connection: Connection) -> int:
     capture = await kit.one(connection, kit.capture(account, undone))
     await kit.one(connection, kit.reverse_burn(account, capture))
     await connection.execute(statements["flip_window"], kit.programme_id, TODAY + timedelta(days=1), NOW)
-    await connection.execute(statements["set_barrier"], kit.programme_id, 1)
+    await connection.execute(
+        statements["set_barrier"], kit.programme_id, 1, await connection.fetchval(statements["transaction_id"])
+    )
     await connection.execute(statements["close_window"], kit.programme_id, 1, NOW)
     await kit.one(connection, kit.expire(account, TODAY + timedelta(days=1)))
     return account
@@ -75,6 +77,9 @@ BREAKS = [
     ("i7_windows", "UPDATE ledger.movement SET window_no = 2 WHERE account_id = $1 AND credit_kind = 'honoured'"),
     ("i7_windows", "UPDATE ledger.journal SET window_no = 5 WHERE account_id = $1 AND kind = 'expire'"),
     ("i7_windows", "UPDATE ledger.account SET programme_id = 5 WHERE account_id = $1"),
+    ("i7_wallets", "UPDATE ledger.wallet SET window_no = 1 WHERE account_id = $1"),
+    ("i7_windows", "UPDATE ledger.outbox SET programme_id = 5 WHERE account_id = $1"),
+    ("i7_windows", "UPDATE ledger.movement SET unit_id = 5 WHERE account_id = $1 AND credit_kind = 'honoured'"),
     ("i7_barrier", "UPDATE ledger.journal SET window_no = 1 WHERE account_id = $1 AND kind = 'expire'"),
     (
         "i7_calendar",
@@ -106,6 +111,14 @@ BREAKS = [
         ),
     ),
     (
+        "i8_answers",
+        (
+            "INSERT INTO koinon.request SELECT caller, 'another', content_hash, status,"
+            " answer || jsonb_build_object('journal_id', uuidv7()) FROM koinon.request WHERE answer ->> 'journal_id' ="
+            " (SELECT journal_id::text FROM ledger.journal WHERE account_id = $1 AND kind = 'expire')"
+        ),
+    ),
+    (
         "i9_once",
         (
             "UPDATE ledger.journal SET reverses = (SELECT reverses FROM ledger.journal WHERE account_id = $1"
@@ -114,9 +127,12 @@ BREAKS = [
     ),
     ("i9_once", "UPDATE ledger.journal SET kind = 'earn' WHERE account_id = $1 AND kind = 'capture'"),
     ("i9_whole", "UPDATE ledger.movement SET acceptor_version = 8 WHERE account_id = $1 AND debit_kind = 'honoured'"),
+    ("i9_whole", "UPDATE ledger.movement SET amount = amount - 1 WHERE account_id = $1 AND debit_kind = 'honoured'"),
     ("i9_lots", "UPDATE ledger.movement SET amount = 11 WHERE account_id = $1 AND credit_kind = 'issued'"),
     ("i10_expiry", "UPDATE ledger.lot SET expires_on = '2026-03-04' WHERE account_id = $1 AND quantity = 50"),
     ("i14_ends", "UPDATE ledger.hold SET state = 'released' WHERE account_id = $1"),
+    ("i14_ends", "UPDATE ledger.hold_lot SET amount = amount + 1 WHERE account_id = $1"),
+    ("i14_ends", "UPDATE ledger.movement SET acceptor_id = 8 WHERE account_id = $1 AND credit_kind = 'held'"),
     ("i14_ends", "DELETE FROM ledger.journal WHERE account_id = $1 AND kind = 'hold'"),
     ("i14_ends", "UPDATE ledger.hold SET acceptor_version = 8 WHERE account_id = $1"),
 ]

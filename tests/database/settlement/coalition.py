@@ -63,12 +63,18 @@ class Coalition:
             self.unit_id = await connection.fetchval(
                 "SELECT unit_id FROM parties.programme WHERE programme_id = $1", self.programme_id
             )
-            self.account_id = new_id()
+        await self.account()
+        return self
+
+    async def account(self) -> int:
+        """Open an account, which what follows is posted to, and return it."""
+        self.account_id = new_id()
+        async with transaction() as connection:
             await open_account(
                 connection, account_id=self.account_id, programme_id=self.programme_id, unit_id=self.unit_id,
                 now=OPENING,
             )  # fmt: skip
-        return self
+        return self.account_id
 
     async def brand(self, code: str, **contract: str) -> None:
         """Add a brand with a contract that begins now."""

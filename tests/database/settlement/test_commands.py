@@ -13,7 +13,7 @@ from koinon import ids
 from koinon.database import pool, transaction
 from koinon.identity.operations import grant_role, make_staff
 from settlement.operations import MakerIsChecker, approve_run
-from tests.database.settlement.coalition import Coalition, nets, recorded
+from tests.database.settlement.coalition import S1, Coalition, nets, recorded
 
 EMAIL = "otto@koinon.example"
 NOW = ("--now", "--as", EMAIL)
@@ -127,6 +127,25 @@ async def test_settle_says_what_stops_it(coalition: Coalition, database_url: str
     assert await pool().fetchval("SELECT count(*) FROM settlement.run") == 0
     code, _, errors = await koinon(database_url, tmp_path, "settle", "--programme", "nowhere")
     assert (code, errors.splitlines()[-1]) == (1, "Error: no programme has the code nowhere")
+
+
+async def test_settle_goes_on_behind_what_stops_it(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """One programme's pool does not hold: the other is settled and printed, and the command says 1 and why."""
+    other = await Coalition(coalition.runtime).found("other", "EUR")
+    await other.brand("shop-a", **S1)
+    await other.earn("shop-a", 100)
+    await coalition.s1_day()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        "UPDATE ledger.lot SET remaining = remaining - 1 WHERE remaining > 1 AND account_id = $1", coalition.account_id
+    )
+    await owner.close()
+
+    code, output, errors = await koinon(database_url, tmp_path, "settle", *NOW, "--json")
+
+    (run,) = msgspec.json.decode(output)["runs"]
+    assert (code, run["programme_code"], run["state"]) == (1, "other", "PUBLISHED")
+    assert "league: The pool does not hold what the outstanding points are worth" in errors
 
 
 async def test_verify_keeps_the_verifiers_exit_code(coalition: Coalition, database_url: str, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 import koinon_verify
 from koinon.audit.leaves import canonical
 from koinon.audit.notes import Checkpoint, sign, write_note
+from koinon.clock import machine_now
 from koinon.database import pool
 from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
-from settlement.jobs import settle
+from settlement.jobs import settle, settle_next
 from settlement.operations import BooksDoNotFit, PoolDoesNotHold, calculate_run
 from settlement.publishing import publish_part
 from tests.database.settlement.coalition import S1, Coalition, nets, recorded, states
@@ -51,6 +52,7 @@ async def test_a_changed_lot_stops_the_run(coalition: Coalition, database_url: s
     assert reason in alert["explanation"]
     assert alert["cleared_at"] is None
     assert alert["tried_at"] > alert["raised_at"]
+    assert alert["tries"] == 2
 
     await owner.execute(
         "UPDATE ledger.lot SET remaining = $2, issuer_version = $3 WHERE lot_id = $1",
@@ -75,10 +77,12 @@ async def test_another_reason_is_another_alert(coalition: Coalition, database_ur
             await calculate_run(coalition.programme_id, 1)
     await owner.close()
 
-    rows = await pool().fetch("SELECT explanation, cleared_at IS NULL AS stands FROM settlement.alert ORDER BY 2, 1")
-    assert [(row["explanation"].rpartition(", ")[2], row["stands"]) for row in rows] == [
-        ("999 by the lots.", False),
-        ("998 by the lots.", True),
+    rows = await pool().fetch(
+        "SELECT explanation, tries, cleared_at IS NULL AS stands FROM settlement.alert ORDER BY 2, 1"
+    )
+    assert [(row["explanation"].rpartition(", ")[2], row["stands"], row["tries"]) for row in rows] == [
+        ("999 by the lots.", False, 1),
+        ("998 by the lots.", True, 2),
     ]
 
 
@@ -230,8 +234,9 @@ async def test_what_nobody_foresaw_stops_one_programme(
     assert alert["explanation"] == "Something unexpected happened; the worker's log says what"
     monkeypatch.undo()
     assert not await settle(coalition.runtime), "it is tried again after a while"
-    monkeypatch.setattr("settlement.jobs.STOPPED_RETRY", timedelta())
-    await coalition.finish()
+    later = machine_now() + timedelta(minutes=1)
+    while await settle_next(coalition.runtime, later):
+        await coalition.seal()
     assert await pool().fetchval("SELECT count(*) FROM settlement.run WHERE state = 'PUBLISHED'") == 2
     assert await pool().fetchval("SELECT bool_and(cleared_at IS NOT NULL) FROM settlement.alert")
 
@@ -283,3 +288,76 @@ async def test_a_stopped_programme_does_not_stop_another(coalition: Coalition, d
     rows = await pool().fetch("SELECT programme_id FROM settlement.run")
     assert [row["programme_id"] for row in rows] == [other.programme_id]
     assert await pool().fetchval("SELECT programme_id FROM settlement.alert") == coalition.programme_id
+
+
+async def test_a_stopped_run_is_tried_less_and_less_often(
+    coalition: Coalition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute after the first failure, then after twice as long each time, at last hourly; once it goes, it goes."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+    monkeypatch.setattr("settlement.operations.read_books", broken)
+    now, pauses = machine_now(), []
+    for tries in range(1, 10):
+        assert await settle_next(coalition.runtime, now)
+        (alert,) = await pool().fetch("SELECT * FROM settlement.alert")
+        assert (alert["tries"], alert["cleared_at"]) == (tries, None)
+        pauses.append(alert["retry_at"] - alert["tried_at"])
+        now = alert["retry_at"]
+        assert not await settle_next(coalition.runtime, now - timedelta(microseconds=1)), "it is not tried before"
+
+    assert [pause / timedelta(minutes=1) for pause in pauses] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    monkeypatch.undo()
+    while await settle_next(coalition.runtime, now):
+        await coalition.seal()
+    assert await states() == ["CALCULATED", "PUBLISHED"]
+    assert await pool().fetchval("SELECT bool_and(cleared_at IS NOT NULL) FROM settlement.alert")
+
+
+@pytest.mark.parametrize("place", ["settlement.operations.read_books", "settlement.publishing.partner_bundle"])
+async def test_a_run_that_hangs_is_cut_off(coalition: Coalition, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """A run or a bundle that takes longer than it may is set aside with an alert; the other programme is settled."""
+    module, _, name = place.rpartition(".")
+    honest = getattr(importlib.import_module(module), name)
+    other = await Coalition(coalition.runtime).found("other", "EUR")
+    await other.brand("shop-a", **S1)
+    await other.earn("shop-a", 100)
+    await coalition.s1_day()
+    await coalition.close()
+    await other.close()
+    await coalition.seal()
+    slow = coalition.programme_id
+
+    async def hanging(*asked: Any, **named: Any) -> Any:
+        if slow in {asked[0], named.get("programme", (0,))[0]}:
+            await asyncio.Event().wait()
+        return await honest(*asked, **named)
+
+    monkeypatch.setattr(place, hanging)
+    now = machine_now()
+    while await settle_next(coalition.runtime, now, seconds=1):
+        await coalition.seal()
+
+    published = await pool().fetch("SELECT programme_id FROM settlement.run WHERE state = 'PUBLISHED'")
+    assert [row["programme_id"] for row in published] == [other.programme_id]
+    (alert,) = await pool().fetch("SELECT programme_id, code, explanation, tries FROM settlement.alert")
+    assert tuple(alert) == (slow, "took-too-long", "It took longer than it may", 1)
+
+
+async def test_a_database_that_is_away_stops_no_programme(
+    coalition: Coalition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no programme's fault goes to the worker, which waits; no alert stands against a window for it."""
+    await coalition.s1_day()
+    await coalition.close()
+    await coalition.seal()
+
+    async def away(*_: Any) -> NoReturn:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("settlement.operations.read_books", away)
+    with pytest.raises(ConnectionRefusedError):
+        await settle(coalition.runtime)
+
+    assert await pool().fetchval("SELECT count(*) FROM settlement.alert") == 0

@@ -118,14 +118,15 @@ async def test_why_a_run_was_stopped(settled: League, database: asyncpg.Pool) ->
     await add_alert(settled, database)
     shown = rows(await office.page("/office/windows"))
 
-    assert shown[0][2] == "Stopped The pool is one cent short."
+    assert shown[0][2] == "Stopped The pool is one cent short. Tried 7 times; again 2 Mar 2026, 10:00."
 
 
 async def add_alert(league: League, database: asyncpg.Pool) -> None:
     """Record that the open window's run could not be made."""
     await database.execute(
-        "INSERT INTO settlement.alert (alert_id, programme_id, window_no, code, explanation, raised_at, tried_at) "
-        "SELECT 1, programme_id, window_no, 'pool-does-not-hold', 'The pool is one cent short.', now(), now() "
+        "INSERT INTO settlement.alert (alert_id, programme_id, window_no, code, explanation, tries, raised_at, "
+        "tried_at, retry_at) SELECT 1, programme_id, window_no, 'pool-does-not-hold', 'The pool is one cent short.', "
+        "7, now(), now(), '2026-03-02 10:00Z' "
         "FROM ledger.settlement_window WHERE state = 'OPEN' AND programme_id = $1",
         league.coalition.programme_id,
     )

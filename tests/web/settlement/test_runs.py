@@ -1,10 +1,12 @@
 """Windows and runs over HTTP: asked for, calculated by the worker, approved by a second person."""
 
 import asyncio
+from datetime import datetime
 
 import asyncpg
 import pytest
 
+from koinon.clock import machine_now
 from koinon.ids import new_id, public
 from settlement.operations import calculate_run
 from tests.database.settlement.coalition import Coalition
@@ -136,6 +138,24 @@ async def test_what_stops_a_run_is_seen(league: League, database_url: str) -> No
     listed = (await league.anna.get("/v1/settlement/windows", programme=league.programme)).json()["items"][1]
     assert (listed["state"], listed["run"], listed["alert"]["code"]) == ("SEALED", None, "pool-does-not-hold")
     assert listed["alert"]["explanation"].endswith("1000 points are outstanding by the lines, 999 by the lots.")
+    assert listed["alert"]["tries"] == 1
+    assert datetime.fromisoformat(listed["alert"]["retry_at"]) > machine_now()
+
+
+async def test_what_stops_the_close_is_seen(league: League, database: asyncpg.Pool) -> None:
+    """What the ledger cannot do for a programme stands against the window that is to be closed next, and no other."""
+    await league.coalition.close()
+    await database.execute(
+        "INSERT INTO ledger.alert (alert_id, programme_id, work, explanation, tries, raised_at, tried_at, retry_at)"
+        " VALUES (1, $1, 'close windows', 'close windows: it took too long', 4, now(), now(), now())",
+        league.coalition.programme_id,
+    )
+
+    listed = (await league.anna.get("/v1/settlement/windows", programme=league.programme)).json()["items"]
+    assert [each["window"] for each in listed if each["alert"]] == [2]
+    assert {name: listed[0]["alert"][name] for name in ("code", "explanation", "tries")} == {
+        "code": "unexpected", "explanation": "close windows: it took too long", "tries": 4,
+    }  # fmt: skip
 
 
 async def test_lists_come_in_pages(settled: League) -> None:

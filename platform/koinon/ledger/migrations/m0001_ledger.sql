@@ -25,6 +25,20 @@ CREATE TABLE ledger.settlement_window (
 );
 CREATE UNIQUE INDEX settlement_window_one_open ON ledger.settlement_window (programme_id) WHERE state = 'OPEN';
 
+-- What the worker could not do for a programme, and when it is tried again: others go on meanwhile.
+CREATE TABLE ledger.alert (
+    alert_id bigint PRIMARY KEY,
+    programme_id bigint NOT NULL REFERENCES parties.programme,
+    work text NOT NULL,
+    explanation text NOT NULL,
+    tries integer NOT NULL,
+    raised_at timestamptz NOT NULL,
+    tried_at timestamptz NOT NULL,
+    retry_at timestamptz NOT NULL,
+    cleared_at timestamptz
+);
+CREATE UNIQUE INDEX alert_standing ON ledger.alert (programme_id, work) WHERE cleared_at IS NULL;
+
 CREATE TABLE ledger.account (
     account_id bigint PRIMARY KEY,
     programme_id bigint NOT NULL,
@@ -37,6 +51,7 @@ CREATE TABLE ledger.wallet (
     available bigint NOT NULL DEFAULT 0,
     held bigint NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 0,
+    window_no bigint NOT NULL DEFAULT 0,  -- the latest window that moved it: who asks what moved since, asks it first
     PRIMARY KEY (account_id, unit_id),
     CONSTRAINT wallet_not_negative CHECK (available >= 0 AND held >= 0)
 ) WITH (fillfactor = 70);
