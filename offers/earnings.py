@@ -38,7 +38,7 @@ from koinon.money import EXPONENTS
 from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
 from koinon.web.requests import Write
-from offers.evidence import PurchaseKey
+from offers.considered import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
 from offers.model import POINTS_MAX

@@ -16,8 +16,8 @@ from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, Unknow
 from koinon.ledger.redemptions import Receipt, receipt
 from koinon.problems import invalid_field
 from koinon.web.requests import Write, once
+from offers.considered import PurchaseKey
 from offers.earnings import EarningId, UnknownEarning, issued_receipt
-from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.rewarding import reopen, settle
 

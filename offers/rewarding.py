@@ -14,8 +14,9 @@ from koinon.database import Connection, beside, transaction
 from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn, content_hash
 from koinon.ledger.operations import post
 from koinon.runtime import Runtime
+from offers.considered import PurchaseKey
 from offers.decisions import Decision, receipt_bytes
-from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
+from offers.evidence import Contracts, Evidence, contracts_of, read_evidence
 from offers.plans import Plan, decisions_of, keep_shares, plan_for, terms_of, within_budgets
 from offers.rewards import Reward
 

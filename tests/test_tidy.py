@@ -55,7 +55,13 @@ HOT_TABLES = {
     "offers.budget": "offer_id",
     "offers.budget_share": "offer_id",
 }
-SMALL_TABLES = {"ledger.unit", "ledger.settlement_window", "offers.offer", "offers.offer_version"}
+SMALL_TABLES = {
+    "ledger.unit",
+    "ledger.settlement_window",
+    "offers.catalogue",
+    "offers.offer",
+    "offers.offer_version",
+}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -17,6 +17,7 @@ from koinon.places.model import IdentityKind, Network, NetworkIdentity, register
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from offers.cards import card_key
+from offers.catalogue import statements as catalogue_statements
 from offers.feed import FeedBatch, Verdicts, take_batch
 from offers.intake import take_in
 from offers.model import OfferVersion, PointsPerAmount
@@ -60,13 +61,13 @@ VALUES ($1, $2, $3, $4, $5)
 """
 VERSION = """
 INSERT INTO offers.offer_version (version_id, offer_id, version_no, programme_id, partner_id, activation_required,
-    ends_at, body, published_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    starts_at, ends_at, places, body, published_at, revision)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 BUDGET = "INSERT INTO offers.budget (offer_id, cap_points) VALUES ($1, $2)"
 ACTIVATION = """
-INSERT INTO offers.activation (account_id, offer_id, version_id, member_id, activated_at, terms, terms_sha256)
-VALUES ($1, $2, $3, $4, $5, 'terms', sha256('terms'))
+INSERT INTO offers.activation (account_id, offer_id, version_id, member_id, activated_at, ends_at, terms, terms_sha256)
+VALUES ($1, $2, $3, $4, $5, $6, 'terms', sha256('terms'))
 """
 TILL = """
 INSERT INTO offers.till_sighting (account_id, purchase_id, partner_id, place_id, amount_minor, currency, stated_points,
@@ -171,14 +172,19 @@ class League:
 
     async def version(self, made: OfferVersion, number: int, published_at: datetime) -> None:
         """Publish a version of an offer that exists."""
-        await pool().execute(
-            VERSION, made.version_id, made.offer_id, number, self.programme_id, self.partners[made.partner],
-            made.activation_required, made.ends_at, msgspec.json.encode(made).decode(), published_at,
-        )  # fmt: skip
+        async with transaction() as connection:
+            revision = await connection.fetchval(catalogue_statements["next_revision"], self.programme_id)
+            await connection.execute(
+                VERSION, made.version_id, made.offer_id, number, self.programme_id, self.partners[made.partner],
+                made.activation_required, made.starts_at, made.ends_at, made.places,
+                msgspec.json.encode(made).decode(), published_at, revision,
+            )  # fmt: skip
 
     async def activate(self, holder: Holder, offer: OfferVersion, at: datetime = ACTIVATED) -> None:
         """Switch an offer on."""
-        await pool().execute(ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at)
+        await pool().execute(
+            ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at, offer.ends_at
+        )
 
     async def till(self, holder: Holder, at: datetime = BOUGHT, partner: str = "grocer", **said: Any) -> UUID:
         """Write what a till saw, as a purchase of its own that is to be settled; returns the purchase's id."""
