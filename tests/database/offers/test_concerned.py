@@ -1,4 +1,4 @@
-"""Which offers concern a purchase, over real PostgreSQL: what has ended leaves no receipt, what failed here says why."""
+"""Which offers concern a purchase, over real PostgreSQL: what has ended leaves no receipt, what failed says why."""
 
 from datetime import datetime
 from typing import Any
@@ -47,8 +47,7 @@ async def test_a_late_clearing_earns_by_the_offer_of_its_purchases_time(database
     ada = await league.holder()
     await league.activate(ada, await league.offer(ends_at=TUESDAY))
     later: dict[str, Any] = {"network_transaction_id": "471234567890123", "occurred_at": "2026-04-20T10:00:00Z"}
-    await league.tell(league.message())
-    await league.post(league.message("clearing", 5000), league.message("clearing", 900, **later))
+    await league.post(league.message(), league.message("clearing", 5000), league.message("clearing", 900, **later))
     await league.work()
 
     assert await decisions(ada) == [(None, 500)]

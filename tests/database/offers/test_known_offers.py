@@ -13,7 +13,7 @@ import pytest
 
 from koinon.database import Connection, pool, transaction
 from koinon.ids import new_id
-from offers import known_offers
+from offers import considered, known_offers
 from offers.catalogue import statements
 from offers.decisions import PlaceFacts, till_facts
 from offers.known_offers import KNOWN, KnownOffers
@@ -92,6 +92,8 @@ async def cost(league: League, decoded: Counter[str]) -> Cost:
             await settle(connection, keys)
         read = await rows()
     assert [await balance(holder) for holder in holders] == [2000] * 5
+    # Nobody can have switched on what never needed it, so nobody is asked.
+    assert considered.statements["activations_of"] not in ran
     return Cost(statements=len(ran), rows=read, decoded=decoded.total() - before)
 
 

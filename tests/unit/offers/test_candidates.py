@@ -30,7 +30,8 @@ Published = tuple[OfferVersion, datetime]
 def catalogues(draw: st.DrawFn) -> list[Published]:
     """Draw offers of two brands, each replaced some times, in the order in which they were published.
 
-    Some versions are for listed places, some must be switched on, some are replaced in the instant of their publishing.
+    Some versions are for listed places, some must be switched on, some are replaced in the instant of their publishing,
+    and a clock may have been put back between two.
     """
     published: list[Published] = []
     at = NOON - timedelta(hours=48)
@@ -40,7 +41,7 @@ def catalogues(draw: st.DrawFn) -> list[Published]:
         partner = offers.setdefault(offer_id, draw(st.sampled_from(["grocer", "fuel"])))
         own = [place.place_id for place in PLACES if place.partner == partner]
         starts_at = NOON.replace(tzinfo=None) + timedelta(hours=draw(HOURS))
-        at += timedelta(hours=draw(st.sampled_from([0, 0, 1, 12, 24])))
+        at += timedelta(hours=draw(st.sampled_from([-3, 0, 0, 1, 12, 24])))
         made = version(
             offer_id=offer_id,
             version_id=100 + number,
@@ -126,7 +127,8 @@ def test_what_does_not_concern_a_purchase_earns_nothing(
 @given(st.datetimes(datetime(2026, 3, 1), datetime(2026, 3, 3), timezones=st.just(UTC)))  # noqa: DTZ001  # made aware by Hypothesis
 def test_a_version_counts_until_the_instant_of_the_next_one(at: datetime) -> None:
     """Of the purchases at noon sharp the next version decides."""
-    first, second = version(activation_required=False), version(version_id=12, activation_required=False)
+    first = version(activation_required=False)
+    second = version(version_id=12, activation_required=False, ends_at=NOON.replace(month=4, tzinfo=None))
     index = Index([listing_of(first, LINKED_AT), listing_of(second, NOON)])
     bought = till_facts(amount_minor=100, currency="EUR", occurred_at=at, place=PLACES[2])
 
