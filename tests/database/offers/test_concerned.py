@@ -146,3 +146,24 @@ async def test_what_is_taken_back_has_a_reason(database: asyncpg.Pool) -> None:
     assert await decisions(ada) == [("outside-window", 0), (None, 70)]
     # Of the hundred that were spent the seventy are taken, once they are there.
     assert sorted(await rewards(ada)) == [(30, 0, 30), (70, 0, 0)]
+
+
+async def test_what_a_purchase_carries_counts_in_its_offers_group(database: asyncpg.Pool) -> None:
+    """A card purchase with points of one group, all spent, turns out to be a till's of the day before the offer began.
+
+    What cannot be taken back of it does not lessen what the till's purchase earns in another group.
+    """
+    league = await League().found()
+    ada = await league.holder()
+    await league.activate(ada, await league.offer(starts_at=TUESDAY, stack_group="extra"), FOUNDED)
+    seventy = await league.offer(ends_at=TUESDAY, earn=FixedPoints(points=70), mcc_included=("5411",))
+    await league.activate(ada, seventy, FOUNDED)
+    await league.till(ada, auth_code="A1B2C3")
+    await league.tell(league.message("clearing", 5000, occurred_at="2026-03-04T03:00:00Z"))
+    assert await balance(ada) == 500
+    await league.spend(ada, 500)
+    await league.tell(league.message(auth_code="A1B2C3"))
+
+    assert await database.fetchval("SELECT count(*) FROM offers.purchase WHERE merged_into IS NOT NULL") == 1
+    assert sorted(await rewards(ada)) == [(70, 0, 0), (500, 0, 500)]
+    assert await balance(ada) == 70

@@ -135,6 +135,23 @@ def test_a_version_counts_until_the_instant_of_the_next_one(at: datetime) -> Non
     assert [each.version_id for each in index.candidates([bought])] == [12 if at >= NOON else 11]
 
 
+def test_the_version_that_was_published_last_counts_though_a_clock_was_put_back() -> None:
+    """The third version has an earlier time than the second: from then on neither of the others is found."""
+    made = [
+        version(version_id=number, activation_required=False, ends_at=NOON.replace(month=12 - number, tzinfo=None))
+        for number in (1, 2, 3)
+    ]
+    times = [NOON - timedelta(hours=hours) for hours in (9, 1, 5)]
+    index = Index(map(listing_of, made, times))
+
+    def found(hours: int) -> list[int]:
+        at = NOON - timedelta(hours=hours)
+        bought = till_facts(amount_minor=100, currency="EUR", occurred_at=at, place=PLACES[2])
+        return [each.version_id for each in index.candidates([bought])]
+
+    assert [found(hours) for hours in (9, 6, 5, 3, 0)] == [[1], [1], [3], [3], [3]]
+
+
 def test_an_offer_ends_on_each_places_own_clock() -> None:
     """At one instant the offer runs at a place where it is still Sunday, and has ended where it is Tuesday."""
     monday = datetime(2026, 3, 3)  # noqa: DTZ001  # the places' own midnight
