@@ -12,9 +12,8 @@ from koinon.fields import BrandName, Digest, PartnerCode
 from koinon.http.cursors import Page, page_of
 from koinon.parties.operations import programme_now
 from koinon.problems import Refused
-from offers.catalogue import UnknownOffer, place_names, shown_terms, statements
-from offers.evidence import version_of
-from offers.model import EndsAt, OfferId, OfferName, StartsAt, Terms
+from offers.catalogue import UnknownOffer, place_names, shown_terms, statements, versions_of
+from offers.model import EndsAt, OfferId, OfferName, OfferVersion, StartsAt, Terms
 from offers.terms import terms_hash
 
 
@@ -86,10 +85,16 @@ async def member_offers(
     """
     now = await programme_now(connection, programme_id)
     rows = await connection.fetch(statements["member_offers"], account_id, programme_id, now, None, after, limit + 1)
-    places = await place_names(connection, [row for row in rows if row["terms"] is None])
+    versions = await versions_of(connection, rows)
+    places = await place_names(connection, [versions[row["version_id"]] for row in rows if row["terms"] is None])
+    earned = {
+        row["offer_id"]: (row["posted"], row["pending"])
+        for row in await connection.fetch(statements["earned"], account_id, [row["offer_id"] for row in rows])
+    }
 
     def shown(row: asyncpg.Record) -> MemberOffer:
-        version = version_of(row["body"])
+        version = versions[row["version_id"]]
+        points, pending_points = earned.get(row["offer_id"], (0, 0))
         return MemberOffer(
             offer=ids.public("off", row["offer_id"]),
             name=version.name,
@@ -100,8 +105,8 @@ async def member_offers(
             ends_at=version.ends_at,
             activation_required=version.activation_required,
             activated_at=row["activated_at"],
-            points=row["posted"],
-            pending_points=row["pending"],
+            points=points,
+            pending_points=pending_points,
         )
 
     return page_of(rows, limit, shown, lambda row: ids.public("off", row["offer_id"]))
@@ -120,14 +125,14 @@ async def activate(
         raise UnknownOffer from None
     now = await programme_now(connection, programme_id)
     row = await _member_offer(connection, programme_id, account_id, now, offer_id)
+    version = (await versions_of(connection, [row]))[row["version_id"]]
     if row["activated_at"] is not None:
-        return _activation(row, new=False)
-    version = version_of(row["body"])
+        return _activation(row, version, new=False)
     if row["ended"]:
         raise OfferEnded(ends_at=version.ends_at.isoformat())
     if not version.activation_required:
         raise ActivationNotNeeded
-    text = shown_terms(version, row["brand"], await place_names(connection, [row]))
+    text = shown_terms(version, row["brand"], await place_names(connection, [version]))
     done = await connection.execute(
         statements["activate"],
         account_id,
@@ -135,13 +140,14 @@ async def activate(
         version.version_id,
         member_id,
         now,
+        version.ends_at,
         text,
         bytes.fromhex(terms_hash(text)),
     )
     # Somebody of the same account may have switched it on meanwhile: theirs stands.
-    return _activation(
-        await _member_offer(connection, programme_id, account_id, now, offer_id), new=done == "INSERT 0 1"
-    )
+    row = await _member_offer(connection, programme_id, account_id, now, offer_id)
+    version = (await versions_of(connection, [row]))[row["version_id"]]
+    return _activation(row, version, new=done == "INSERT 0 1")
 
 
 async def _member_offer(
@@ -153,11 +159,11 @@ async def _member_offer(
     return row
 
 
-def _activation(row: asyncpg.Record, *, new: bool) -> Activation:
+def _activation(row: asyncpg.Record, version: OfferVersion, *, new: bool) -> Activation:
     return Activation(
         offer=ids.public("off", row["offer_id"]),
         version=row["version_no"],
-        name=version_of(row["body"]).name,
+        name=version.name,
         brand=row["brand"],
         activated_at=row["activated_at"],
         terms=row["terms"],

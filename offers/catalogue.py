@@ -16,7 +16,7 @@ from koinon.members.model import Pending
 from koinon.parties.operations import Standing, standing
 from koinon.problems import NotFound, Refused, field_error
 from koinon.redemptions.operations import UnknownPlace
-from offers.evidence import version_of
+from offers.known_offers import KNOWN
 from offers.messages import Channel
 from offers.model import (
     DEFAULT_STACK_GROUP,
@@ -129,10 +129,11 @@ async def create_offer(connection: Connection, partner_id: int, asked: NewOffer)
     """Publish a new offer of a partner, in the caller's transaction. Raises OfferInvalid, UnknownPlace."""
     found = await standing(connection, partner_id)
     version = await _checked(connection, found, asked, ids.new_id())
+    revision = await connection.fetchval(statements["next_revision"], found.programme_id)
     await connection.execute(
         statements["add_offer"], version.offer_id, found.programme_id, partner_id, version.version_id, found.now
     )
-    return await _publish(connection, found, version, 1)
+    return await _publish(connection, found, version, 1, revision)
 
 
 async def add_version(connection: Connection, partner_id: int, offer_id: int, asked: NewOffer) -> Offer:
@@ -143,17 +144,21 @@ async def add_version(connection: Connection, partner_id: int, offer_id: int, as
     """
     found = await standing(connection, partner_id)
     version = await _checked(connection, found, asked, offer_id)
+    revision = await connection.fetchval(statements["next_revision"], found.programme_id)
     number = await connection.fetchval(statements["next_version"], offer_id, partner_id, version.version_id)
     if number is None:
         raise UnknownOffer
-    return await _publish(connection, found, version, number)
+    return await _publish(connection, found, version, number, revision)
 
 
 async def offers(connection: Connection, partner_id: int | None, after: int | None, limit: int) -> Page[Offer]:
     """Return a page of a partner's offers, or of everybody's, the newest first; the cursor is the last offer's id."""
     rows = await connection.fetch(statements["offers"], partner_id, after, limit + 1)
-    places = await place_names(connection, rows)
-    return page_of(rows, limit, lambda row: _offer(row, places), lambda row: ids.public("off", row["offer_id"]))
+    versions = await versions_of(connection, rows)
+    places = await place_names(connection, versions.values())
+    return page_of(
+        rows, limit, lambda row: _offer(row, versions, places), lambda row: ids.public("off", row["offer_id"])
+    )
 
 
 async def offer(connection: Connection, partner_id: int | None, offer_id: int) -> OfferHistory:
@@ -161,10 +166,11 @@ async def offer(connection: Connection, partner_id: int | None, offer_id: int) -
     row = await connection.fetchrow(statements["offer"], offer_id, partner_id)
     if row is None:
         raise UnknownOffer
-    versions = await connection.fetch(statements["versions"], offer_id)
-    places = await place_names(connection, versions)
-    current = _offer(row, places)
-    published = [_version(each, row["brand"], places) for each in versions]
+    rows = await connection.fetch(statements["versions"], offer_id)
+    versions = await versions_of(connection, rows)
+    places = await place_names(connection, versions.values())
+    current = _offer(row, versions, places)
+    published = [_version(each, versions, row["brand"], places) for each in rows]
     return OfferHistory(**msgspec.structs.asdict(current), versions=published)
 
 
@@ -174,9 +180,15 @@ async def pending_points(connection: Connection, *, account_id: int, member_id: 
     return [Pending(partner=row["code"], brand=row["brand"], points=row["points"]) for row in rows]
 
 
-async def place_names(connection: Connection, rows: Iterable[asyncpg.Record]) -> Mapping[int, str]:
-    """Return the names of the places that versions list; `rows` carry their `body`."""
-    listed = sorted({place for row in rows for place in version_of(row["body"]).places})
+async def versions_of(connection: Connection, rows: Iterable[asyncpg.Record]) -> Mapping[int, OfferVersion]:
+    """Return the versions that rows name by their `version_id`."""
+    known = await KNOWN.versions(connection, (row["version_id"] for row in rows))
+    return {version_id: each.version for version_id, each in known.items()}
+
+
+async def place_names(connection: Connection, versions: Iterable[OfferVersion]) -> Mapping[int, str]:
+    """Return the names of the places that versions list."""
+    listed = sorted({place for version in versions for place in version.places})
     if not listed:
         return {}
     return {row["place_id"]: row["name"] for row in await connection.fetch(statements["place_names"], listed)}
@@ -215,7 +227,7 @@ def _place_id(text: str) -> int:
         return -ids.new_id()
 
 
-async def _publish(connection: Connection, found: Standing, version: OfferVersion, number: int) -> Offer:
+async def _publish(connection: Connection, found: Standing, version: OfferVersion, number: int, revision: int) -> Offer:
     await connection.execute(
         statements["add_version"],
         version.version_id,
@@ -224,9 +236,12 @@ async def _publish(connection: Connection, found: Standing, version: OfferVersio
         found.programme_id,
         found.partner_id,
         version.activation_required,
+        version.starts_at,
         version.ends_at,
+        version.places,
         msgspec.json.encode(version).decode(),
         found.now,
+        revision,
     )
     if version.budget_points is None:
         if await connection.fetchval(statements["budget_used"], version.offer_id) is not None:
@@ -237,10 +252,10 @@ async def _publish(connection: Connection, found: Standing, version: OfferVersio
             used = await connection.fetchval(statements["budget_used"], version.offer_id)
             raise BudgetBelowUsed(used_points=used, budget_points=version.budget_points)
     row = await connection.fetchrow(statements["offer"], version.offer_id, found.partner_id)
-    return _offer(row, await place_names(connection, [row]))
+    return _offer(row, {version.version_id: version}, await place_names(connection, [version]))
 
 
-def _offer(row: asyncpg.Record, places: Mapping[int, str]) -> Offer:
+def _offer(row: asyncpg.Record, versions: Mapping[int, OfferVersion], places: Mapping[int, str]) -> Offer:
     budget = None
     if row["cap_points"] is not None:
         budget = Budget(
@@ -253,13 +268,15 @@ def _offer(row: asyncpg.Record, places: Mapping[int, str]) -> Offer:
         offer=ids.public("off", row["offer_id"]),
         partner=ids.public("par", row["partner_id"]),
         created_at=row["created_at"],
-        current=_version(row, row["brand"], places),
+        current=_version(row, versions, row["brand"], places),
         budget=budget,
     )
 
 
-def _version(row: asyncpg.Record, brand: str, places: Mapping[int, str]) -> PublishedVersion:
-    version = version_of(row["body"])
+def _version(
+    row: asyncpg.Record, versions: Mapping[int, OfferVersion], brand: str, places: Mapping[int, str]
+) -> PublishedVersion:
+    version = versions[row["version_id"]]
     said = {name: getattr(version, name) for name in NewOffer.__struct_fields__}
     said["places"] = tuple(ids.public("pla", place) for place in version.places)
     return PublishedVersion(

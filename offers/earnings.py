@@ -40,7 +40,7 @@ from koinon.money import EXPONENTS
 from koinon.places.model import identifier
 from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
 from koinon.redemptions.operations import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
-from offers.evidence import PurchaseKey
+from offers.considered import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
 from offers.model import POINTS_MAX

@@ -4,32 +4,21 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
-from functools import lru_cache
-from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from koinon.database import Connection, beside
+from offers.considered import Bought, Considered, PurchaseKey, considered
 from offers.decisions import Decision, PlaceFacts, PurchaseFacts, card_facts, decide, till_facts
-from offers.model import Activation, OfferVersion
+from offers.model import OfferVersion
 from offers.payments import Payment
 from offers.places import known_places
 
 statements = beside(__file__)
 decode_payment = msgspec.json.Decoder(Payment).decode
 
-PurchaseKey = tuple[int, UUID]
-"""(account, purchase)"""
-Considered = tuple[OfferVersion, int, Activation | None]
-"""(version, funding partner's id, activation): an offer that is to be decided"""
 WHOLE = Fraction(1)
-
-
-@lru_cache(maxsize=10_000)
-def version_of(body: str) -> OfferVersion:
-    """Return an offer's version; versions never change, so each is read once a process."""
-    return msgspec.json.decode(body, type=OfferVersion)
 
 
 class Posted(msgspec.Struct, frozen=True):
@@ -118,31 +107,29 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     for row in await connection.fetch(statements["carried_to"], *columns):
         carried.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = row["points"]
     seen = await _card_sightings(connection, rows, paid)
-    activated = await _activated(connection, sorted({row["account_id"] for row in rows}))
-    standing = await _standing(connection, sorted({row["programme_id"] for row in rows}))
-    found = []
-    for row in rows:
-        key = (row["account_id"], row["purchase_id"])
-        sightings = (*seen.get(key, []), *_till_sighting(row, kept.get(key, WHOLE)))
-        own = activated.get(row["account_id"], {})
-        others = [
-            offer
-            for offer in _standing_at(standing.get(row["programme_id"], ()), sightings)
-            if offer[0].offer_id not in own
-        ]
-        found.append(
-            Evidence(
-                key=key,
-                row=row,
-                sightings=sightings,
-                kept=kept.get(key, WHOLE),
-                place_id=next((facts.place_id for facts in sightings if facts.place_id is not None), None),
-                offers=(*own.values(), *others),
-                rewards=rewards.get(key, {}),
-                carried=carried.get(key, {}),
-            )
+    bought = [
+        Bought(
+            key=(key := (row["account_id"], row["purchase_id"])),
+            programme_id=row["programme_id"],
+            sightings=(*seen.get(key, []), *_till_sighting(row, kept.get(key, WHOLE))),
+            given=frozenset(rewards.get(key, {}).keys() | carried.get(key, {}).keys()),
         )
-    return found
+        for row in rows
+    ]
+    offers = await considered(connection, bought)
+    return [
+        Evidence(
+            key=each.key,
+            row=row,
+            sightings=each.sightings,
+            kept=kept.get(each.key, WHOLE),
+            place_id=next((facts.place_id for facts in each.sightings if facts.place_id is not None), None),
+            offers=offers[each.key],
+            rewards=rewards.get(each.key, {}),
+            carried=carried.get(each.key, {}),
+        )
+        for row, each in zip(rows, bought, strict=True)
+    ]
 
 
 def _kept(payment: Payment) -> Fraction:
@@ -184,43 +171,3 @@ async def _card_sightings(
         place = places.get(resolution.place_id) if resolution.place_id is not None else None
         seen.setdefault(key, []).append(card_facts(payment, resolution, place, linked_at))
     return seen
-
-
-async def _activated(connection: Connection, accounts: Sequence[int]) -> dict[int, dict[int, Considered]]:
-    """Return, by account and offer, the versions that were switched on."""
-    activated: dict[int, dict[int, Considered]] = {}
-    for row in await connection.fetch(statements["activations_of"], accounts):
-        activation = Activation(version_id=row["version_id"], activated_at=row["activated_at"])
-        offer = (version_of(row["body"]), row["partner_id"], activation)
-        activated.setdefault(row["account_id"], {})[row["offer_id"]] = offer
-    return activated
-
-
-async def _standing(connection: Connection, programmes: Sequence[int]) -> dict[int, list[asyncpg.Record]]:
-    standing: dict[int, list[asyncpg.Record]] = {}
-    for row in await connection.fetch(statements["standing_offers"], programmes):
-        standing.setdefault(row["programme_id"], []).append(row)
-    return standing
-
-
-def _standing_at(standing: Sequence[asyncpg.Record], sightings: Sequence[PurchaseFacts]) -> list[Considered]:
-    """Return the versions of the purchase's time of offers that needed no switching on then.
-
-    Those of other brands and of other times are left out: nobody asks why they give nothing.
-    """
-    if not sightings:
-        return []
-    chosen: dict[int, tuple[OfferVersion, int] | None] = {}
-    for row in standing:
-        if row["published_at"] <= sightings[0].occurred_at and row["offer_id"] not in chosen:
-            version = version_of(row["body"])
-            fits = not version.activation_required and any(_concerns(version, facts) for facts in sightings)
-            chosen[row["offer_id"]] = (version, row["partner_id"]) if fits else None
-    return [(*each, None) for each in chosen.values() if each is not None]
-
-
-def _concerns(version: OfferVersion, facts: PurchaseFacts) -> bool:
-    if facts.place_id is None or facts.local_at is None:
-        return True
-    here = facts.place_id in version.places or facts.place_partner == version.partner
-    return here and version.starts_at <= facts.local_at < version.ends_at

@@ -127,6 +127,26 @@ BEGIN
 END
 $$;
 
+-- Whether an offer's end has passed at every place that it counts at, on the places' own clocks; at a brand without places,
+-- on its programme's. The zones of a brand are few and its places may be thousands: each zone is one look at the index.
+CREATE OR REPLACE FUNCTION offers.ended(
+    p_now timestamptz, p_ends_at timestamp, p_places bigint[], p_partner_id bigint, p_time_zone text)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE zone (name) AS (
+        SELECT min(pl.time_zone) FROM places.place pl WHERE pl.partner_id = p_partner_id AND p_places = '{}'
+        UNION ALL
+        SELECT (SELECT min(pl.time_zone) FROM places.place pl
+                WHERE pl.partner_id = p_partner_id AND pl.time_zone > z.name)
+        FROM zone z WHERE z.name IS NOT NULL
+    )
+    SELECT coalesce(min(p_now AT TIME ZONE each.name), p_now AT TIME ZONE p_time_zone) >= p_ends_at
+    FROM (
+        SELECT z.name FROM zone z WHERE z.name IS NOT NULL
+        UNION ALL
+        SELECT pl.time_zone FROM places.place pl WHERE pl.place_id = ANY (p_places)
+    ) each (name)
+$$;
+
 GRANT USAGE ON SCHEMA offers TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA offers TO koinon_app;
 GRANT UPDATE ON offers.inbox, offers.lane, offers.purchase, offers.payment, offers.payment_key, offers.decision,
@@ -136,3 +156,4 @@ GRANT UPDATE (par, unlinked_at) ON offers.card TO koinon_app;
 GRANT UPDATE (card_keys, ended_at) ON offers.payment_account TO koinon_app;
 GRANT UPDATE (reversed_at) ON offers.till_sighting TO koinon_app;
 GRANT UPDATE (current_version_id, current_version_no) ON offers.offer TO koinon_app;
+GRANT UPDATE (revision) ON offers.catalogue TO koinon_app;

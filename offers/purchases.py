@@ -11,10 +11,9 @@ from koinon import ids
 from koinon.database import Connection
 from koinon.fields import BrandName, CurrencyText, PlaceName, named
 from koinon.http.cursors import Page, page_of
-from offers.catalogue import statements
-from offers.evidence import version_of
+from offers.catalogue import statements, versions_of
 from offers.intake import decode_payment
-from offers.model import OfferId, OfferName
+from offers.model import OfferId, OfferName, OfferVersion
 from offers.payments import Payment, PaymentState
 from offers.terms import reason_text
 
@@ -63,8 +62,10 @@ async def purchases(connection: Connection, account_id: int, after: UUID | None,
     """Return a page of an account's purchases, the latest recorded first; the cursor is the last one's id."""
     rows = await connection.fetch(statements["purchases"], account_id, after, limit + 1)
     reasons: dict[UUID, list[Why]] = {row["purchase_id"]: [] for row in rows}
-    for row in await connection.fetch(statements["decisions"], account_id, list(reasons)):
-        reasons[row["purchase_id"]].append(_why(row))
+    decided = await connection.fetch(statements["decisions"], account_id, list(reasons))
+    versions = await versions_of(connection, decided)
+    for row in decided:
+        reasons[row["purchase_id"]].append(_why(row, versions[row["version_id"]]))
 
     def name(row: asyncpg.Record) -> str:
         return ids.public_record("pur", account_id, row["purchase_id"])
@@ -90,10 +91,10 @@ async def purchases(connection: Connection, account_id: int, after: UUID | None,
     return page_of(rows, limit, purchase, name)
 
 
-def _why(row: asyncpg.Record) -> Why:
+def _why(row: asyncpg.Record, version: OfferVersion) -> Why:
     return Why(
         offer=ids.public("off", row["offer_id"]),
-        name=version_of(row["body"]).name,
+        name=version.name,
         brand=row["brand"],
         points=row["points"],
         reason=row["reason"],

@@ -17,8 +17,8 @@ from koinon.ledger.model import Outcome, ReverseBurn
 from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
 from koinon.problems import invalid_field
 from koinon.redemptions.operations import Receipt, receipt
+from offers.considered import PurchaseKey
 from offers.earnings import EarningId, UnknownEarning, issued_receipt
-from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
 from offers.rewarding import reopen, settle
 

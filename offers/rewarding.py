@@ -16,8 +16,9 @@ from koinon.idempotency.model import content_hash
 from koinon.ledger.model import AnyCommand, Earn, Outcome, ReverseEarn
 from koinon.ledger.operations import post
 from koinon.runtime import Runtime
+from offers.considered import PurchaseKey
 from offers.decisions import Decision, receipt_bytes
-from offers.evidence import Contracts, Evidence, PurchaseKey, contracts_of, read_evidence
+from offers.evidence import Contracts, Evidence, contracts_of, read_evidence
 from offers.plans import Plan, decisions_of, keep_shares, plan_for, terms_of, within_budgets
 from offers.queues import PAUSES, Failure, each_alone, log_put_off
 from offers.rewards import Reward

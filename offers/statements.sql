@@ -211,17 +211,30 @@ JOIN offers.reward r ON r.account_id = u.account_id AND r.purchase_id = u.purcha
 WHERE r.posted_points > 0
 GROUP BY u.account_id, u.merged_into, r.offer_id;
 
--- activations_of: the offers that accounts have switched on
-SELECT a.account_id, a.offer_id, a.version_id, a.activated_at, v.partner_id, v.body
-FROM offers.activation a JOIN offers.offer_version v ON v.version_id = a.version_id
+-- activations_since: the offers that accounts have switched on and that ended, on the places' clocks, after a moment of theirs
+SELECT a.account_id, a.offer_id, a.version_id, a.activated_at
+FROM unnest($1::bigint[], $2::timestamp[]) AS g (account_id, since)
+JOIN offers.activation a ON a.account_id = g.account_id AND a.ends_at > g.since
 WHERE a.account_id = ANY ($1::bigint[]);
 
--- standing_offers: versions of programmes' offers that at some time needed no switching on, the newest of an offer first
-SELECT v.programme_id, v.partner_id, v.offer_id, v.published_at, v.body
-FROM offers.offer_version v
-WHERE v.offer_id IN (SELECT s.offer_id FROM offers.offer_version s
-                     WHERE s.programme_id = ANY ($1::bigint[]) AND NOT s.activation_required)
-ORDER BY v.offer_id, v.version_no DESC;
+-- activations_of: the activations of some offers by accounts, ended or not
+SELECT a.account_id, a.offer_id, a.version_id, a.activated_at
+FROM unnest($1::bigint[], $2::bigint[]) AS g (account_id, offer_id)
+JOIN offers.activation a ON a.account_id = g.account_id AND a.offer_id = g.offer_id
+WHERE a.account_id = ANY ($1::bigint[]);
+
+-- versions_since: where and when the versions count that programmes' catalogues have gained after a revision, in order
+SELECT v.programme_id, v.revision, v.offer_id, v.version_id, v.activation_required, v.places, v.starts_at, v.ends_at,
+    v.published_at, (SELECT pa.code FROM parties.partner pa WHERE pa.partner_id = v.partner_id) AS partner
+FROM unnest($1::bigint[], $2::bigint[]) AS g (programme_id, revision)
+CROSS JOIN LATERAL (
+    SELECT * FROM offers.offer_version o
+    WHERE o.programme_id = g.programme_id AND o.revision > g.revision ORDER BY o.revision LIMIT $3
+) v
+ORDER BY v.programme_id, v.revision;
+
+-- versions: versions of offers with their funding partners
+SELECT v.version_id, v.partner_id, v.body FROM offers.offer_version v WHERE v.version_id = ANY ($1::bigint[]);
 
 -- place_facts: places with their partner's code
 SELECT pl.place_id, pl.time_zone, pa.code FROM places.place pl JOIN parties.partner pa USING (partner_id)

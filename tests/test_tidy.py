@@ -58,7 +58,14 @@ HOT_TABLES = {
 # Indexes that serve a queue by arrival, of what is not done yet: a shard serves its own part of the queue by its own
 # index, and an index that is not unique need not name the shard.
 QUEUE_INDEXES = {"offers.inbox_arrived", "offers.purchase_waiting"}
-SMALL_TABLES = {"ledger.unit", "ledger.settlement_window", "ledger.alert", "offers.offer", "offers.offer_version"}
+SMALL_TABLES = {
+    "ledger.unit",
+    "ledger.settlement_window",
+    "ledger.alert",
+    "offers.catalogue",
+    "offers.offer",
+    "offers.offer_version",
+}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -15,6 +15,8 @@ SELECT
      WHERE i.programme_id = p.programme_id AND i.state = 'folded') AS "messages taken in",
     (SELECT count(*) FROM offers.purchase u
      WHERE u.programme_id = p.programme_id AND u.settled_revision = u.revision) AS "settled purchases",
+    (SELECT count(*) FROM offers.decision d JOIN offers.purchase u USING (account_id, purchase_id)
+     WHERE u.programme_id = p.programme_id) AS decisions,
     (SELECT count(*) FROM offers.reward r JOIN parties.partner a USING (partner_id)
      WHERE a.programme_id = p.programme_id AND r.posted_points > 0) AS "posted rewards",
     (SELECT count(*) FROM ledger.journal j
@@ -52,6 +54,8 @@ class Books(msgspec.Struct, kw_only=True):
             "messages": self.messages,
             "messages taken in": self.messages,
             "settled purchases": purchases,
+            # One offer concerns each purchase, whatever else is published.
+            "decisions": purchases if self.budgeted else 0,
             "posted rewards": purchases,
             "journals of earns": purchases,
             "logged journals": purchases,

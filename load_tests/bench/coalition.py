@@ -9,6 +9,10 @@ from load_tests.driver.screen import Screen, together
 
 BRANDS = 100
 MEMBERS = 500
+OTHERS = 9
+"""How many more offers a brand has in a crowded coalition, so that they are 1,000 in all."""
+VERSIONS = 5
+"""How often each of them is published."""
 CLOCK = "2026-03-02T12:00:00Z"
 IBAN = "FI2112345600000785"
 CONTRACT = {"price": "0.01", "fee": "0.001", "issue_share": "1", "honour": "0.0085", "currency": "EUR"}
@@ -26,9 +30,10 @@ OFFER = {
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """A brand with one place, and its system's API."""
+    """A brand with the place where it sells, and its system's API."""
 
     machine: Machine
+    partner: str
     place: str
 
 
@@ -42,8 +47,13 @@ class Coalition(msgspec.Struct, frozen=True, kw_only=True):
     members: list[str]
 
 
-async def open_coalition(connection: Connection, operator: Operator, code: str, *, offers: bool) -> Coalition:
-    """Open a programme over the API; with `offers`, every brand publishes one with a budget, and members have cards."""
+async def open_coalition(
+    connection: Connection, operator: Operator, code: str, *, offers: bool, crowded: bool = False
+) -> Coalition:
+    """Open a programme over the API; with `offers`, every brand publishes one with a budget, and members have cards.
+
+    `crowded`: every brand has further offers beside it, at another place where nobody buys.
+    """
     programme = await operator.post(
         "/v1/programmes",
         {
@@ -63,6 +73,9 @@ async def open_coalition(connection: Connection, operator: Operator, code: str, 
         members = await together(step, (_member(shops, number) for number in range(MEMBERS)))
         if offers:
             await together(step, (shop.machine.post("/v1/offers", OFFER) for shop in shops))
+        if crowded:
+            await together(step, (_crowd(operator, shop) for shop in shops))
+        if offers:
             await together(step, (_link(processor, member, number) for number, member in enumerate(members)))
     return Coalition(code=code, programme=programme["programme"], processor=processor, shops=shops, members=members)
 
@@ -94,7 +107,18 @@ async def _shop(operator: Operator, programme: str, number: int) -> Shop:
         "/v1/places",
         {"partner": partner["partner"], "name": f"Shop {number}", "time_zone": "UTC", "identities": [identity]},
     )
-    return Shop(await operator.new_machine(partner["partner"]), place["place"])
+    return Shop(await operator.new_machine(partner["partner"]), partner["partner"], place["place"])
+
+
+async def _crowd(operator: Operator, shop: Shop) -> None:
+    place = await operator.post(
+        "/v1/places", {"partner": shop.partner, "name": "Elsewhere", "time_zone": "UTC", "identities": []}
+    )
+    body = {name: value for name, value in OFFER.items() if name != "budget_points"} | {"places": [place["place"]]}
+    for _ in range(OTHERS):
+        made = await shop.machine.post("/v1/offers", body)
+        for _ in range(VERSIONS - 1):
+            await shop.machine.post(f"/v1/offers/{made['offer']}/versions", body)
 
 
 async def _member(shops: list[Shop], number: int) -> str:

@@ -20,6 +20,8 @@ COMPARED = (
     ("http earning, 100 offers", "http earning", "decided by offers with budgets ÷ stated by the till, over HTTP"),
     ("feed to 202, one brand", "feed to 202", "all at one brand ÷ spread over 100, the feed to 202"),
     ("feed to rewarded, one brand", "feed to rewarded", "all on one budget ÷ spread over 100, the feed to rewarded"),
+    ("http earning, 1,000 offers", "http earning, 100 offers", "1,000 offers ÷ 100, over HTTP"),
+    ("feed to rewarded, 1,000 offers", "feed to rewarded", "1,000 offers ÷ 100, the feed to rewarded"),
     ("raw single, outbox", "raw single", "what the outbox row costs raw, one earn a call"),
     ("raw set, outbox", "raw set", "what the outbox row costs raw, 100 earns a call"),
     ("http earning", "raw single, outbox", "an earning over HTTP ÷ raw, one earn a call"),
@@ -41,11 +43,14 @@ UNITS = {
     "http earning, one brand": "earnings",
     "http earning, 100 offers": "earnings",
     "http earning, one offer": "earnings",
+    "http earning, 1,000 offers": "earnings",
     "raw feed": "messages",
     "feed to 202": "messages",
     "feed to 202, one brand": "messages",
     "feed to rewarded": "messages",
     "feed to rewarded, one brand": "messages",
+    "feed to 202, 1,000 offers": "messages",
+    "feed to rewarded, 1,000 offers": "messages",
 }
 """Every load, in the order in which it is printed, and what it counts."""
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,27 @@ VERDICTS = ("accepted", "duplicate", "conflict", "refused")
 
 
 class EarningLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Tills at so many brands; points are stated by the till, or come of one offer a brand with a budget."""
+    """Tills at so many brands; points are stated by the till, or come of one offer a brand with a budget.
+
+    `crowded`: that one stands among 1,000.
+    """
 
     name: str
     brands: int
     offers: bool
+    crowded: bool = False
 
 
 class FeedLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Card messages of purchases at so many brands, each with one offer with a budget; named as it is measured."""
+    """Card messages of purchases at so many brands, each with one offer with a budget; named as it is measured.
+
+    `crowded`: that one stands among 1,000.
+    """
 
     to_202: str
     rewarded: str
     brands: int
+    crowded: bool = False
 
 
 EARNINGS = (
@@ -61,15 +69,19 @@ EARNINGS = (
     EarningLoad(name="http earning, one brand", brands=1, offers=False),
     EarningLoad(name="http earning, 100 offers", brands=BRANDS, offers=True),
     EarningLoad(name="http earning, one offer", brands=1, offers=True),
+    EarningLoad(name="http earning, 1,000 offers", brands=BRANDS, offers=True, crowded=True),
 )
 FEEDS = (
     FeedLoad(to_202="feed to 202", rewarded="feed to rewarded", brands=BRANDS),
     FeedLoad(to_202="feed to 202, one brand", rewarded="feed to rewarded, one brand", brands=1),
+    FeedLoad(
+        to_202="feed to 202, 1,000 offers", rewarded="feed to rewarded, 1,000 offers", brands=BRANDS, crowded=True
+    ),
 )
 
 
 class Web:
-    """Two coalitions of 100 brands on one installation: with offers, and without."""
+    """Three coalitions of 100 brands on one installation: without offers, with one a brand, and with ten a brand."""
 
     def __init__(self, connection: Connection, folder: Path, url: str) -> None:
         """Take an installation that runs, its folder, and its database's URL, where rows are counted."""
@@ -78,7 +90,7 @@ class Web:
         self.url = url
         self.numbers = itertools.count()
         # Messages are sent again some batches later, when nobody waits any more for the first time's transaction.
-        self.sent: deque[list[msgspec.Raw]] = deque(maxlen=FEED_CONNECTIONS + 1)
+        self.sent: dict[str, deque[list[msgspec.Raw]]] = defaultdict(lambda: deque(maxlen=FEED_CONNECTIONS + 1))
         self.rates: dict[str, float] = {}
 
     async def prepare(self) -> None:
@@ -88,7 +100,12 @@ class Web:
         self.operator = Operator(machine)
         self.stated = await open_coalition(self.connection, self.operator, "bench-stated", offers=False)
         self.offered = await open_coalition(self.connection, self.operator, "bench-offers", offers=True)
-        self.books = {self.stated.code: Books(budgeted=False), self.offered.code: Books(budgeted=True)}
+        self.crowded = await open_coalition(self.connection, self.operator, "bench-crowded", offers=True, crowded=True)
+        self.books = {
+            self.stated.code: Books(budgeted=False),
+            self.offered.code: Books(budgeted=True),
+            self.crowded.code: Books(budgeted=True),
+        }
         for earning in EARNINGS:
             await self.earnings(earning, 0)
         for feed in FEEDS:
@@ -96,7 +113,7 @@ class Web:
 
     async def earnings(self, load: EarningLoad, seconds: int) -> float:
         """Post about as many earnings as take so many seconds; return how many a second were answered 201."""
-        coalition = self.offered if load.offers else self.stated
+        coalition = self._offering(load) if load.offers else self.stated
         count = max(FEWEST_EARNINGS, int(self.rates.get(load.name, 0) * seconds))
         requests = await self._earnings(coalition, load, count)
         answered = await send(
@@ -149,10 +166,11 @@ class Web:
         )
         if answered.sums != verdicts:
             raise BenchFailed(f"{batches} batches were answered with {answered.sums} instead of {verdicts}")
-        books = self.books[self.offered.code]
+        coalition = self._offering(load)
+        books = self.books[coalition.code]
         books.messages += verdicts["accepted"]
         books.points += points
-        await self.operator.worked_off(self.offered.programme)
+        await self.operator.worked_off(coalition.programme)
         self.rates[load.rewarded] = batches * FEED_BATCH / (time.monotonic() - answered.begun)
         return batches * FEED_BATCH / answered.seconds, self.rates[load.rewarded]
 
@@ -161,19 +179,23 @@ class Web:
 
         They are signed now, and good for five minutes.
         """
-        processor, requests, duplicates, points = self.offered.processor, [], 0, 0
+        processor, requests, duplicates, points = self._offering(load).processor, [], 0, 0
+        sent = self.sent[processor.source]
         path = f"/v1/feeds/{processor.source}/transactions"
         for _ in range(batches):
-            again = self.sent[0][:DUPLICATES] if len(self.sent) == self.sent.maxlen else []
+            again = sent[0][:DUPLICATES] if len(sent) == sent.maxlen else []
             fresh = [_message(next(self.numbers), load.brands) for _ in range(FEED_BATCH - len(again))]
-            self.sent.append([msgspec.Raw(msgspec.json.encode(message)) for message in fresh])
+            sent.append([msgspec.Raw(msgspec.json.encode(message)) for message in fresh])
             duplicates += len(again)
             points += sum(message["amount_minor"] // MINOR_PER_POINT for message in fresh)
-            body = msgspec.json.encode({"messages": again + self.sent[-1]})
+            body = msgspec.json.encode({"messages": again + sent[-1]})
             headers = sign(decode_secret(processor.secret), f"msg_{uuid.uuid4().hex}", int(time.time()), body)
             requests.append(request(self.connection.address, path, headers, body))
         accepted = batches * FEED_BATCH - duplicates
         return requests, {"accepted": accepted, "duplicate": duplicates, "conflict": 0, "refused": 0}, points
+
+    def _offering(self, load: EarningLoad | FeedLoad) -> Coalition:
+        return self.crowded if load.crowded else self.offered
 
     async def check(self) -> dict[str, dict[str, int]]:
         """Hold the rows to what was answered, and return them by programme; raises BenchFailed."""

@@ -165,7 +165,15 @@ CREATE TABLE offers.offer (
 CREATE INDEX offer_programme ON offers.offer (programme_id, created_at, offer_id);
 CREATE INDEX offer_partner ON offers.offer (partner_id, created_at, offer_id);
 
--- A version never changes; `body` is the OfferVersion (offers/model.py), `ends_at` its end on the places' own clocks.
+-- How far a programme's offers have come: each version takes the next revision, and whoever publishes holds the row until
+-- the commit. So revisions become visible in their order, and who knows one knows all before it.
+CREATE TABLE offers.catalogue (
+    programme_id bigint PRIMARY KEY,
+    revision bigint NOT NULL
+);
+
+-- A version never changes; `body` is the OfferVersion (offers/model.py), and the columns are what it is found by: its span
+-- on the places' own clocks, and the places that it lists (none: all of the brand's).
 CREATE TABLE offers.offer_version (
     version_id bigint PRIMARY KEY,
     offer_id bigint NOT NULL REFERENCES offers.offer,
@@ -173,24 +181,30 @@ CREATE TABLE offers.offer_version (
     programme_id bigint NOT NULL,
     partner_id bigint NOT NULL,
     activation_required boolean NOT NULL,
+    starts_at timestamp NOT NULL,
     ends_at timestamp NOT NULL,
+    places bigint[] NOT NULL,
     body text NOT NULL,
     published_at timestamptz NOT NULL,
-    CONSTRAINT offer_version_unique UNIQUE (offer_id, version_no)
+    revision bigint NOT NULL,
+    CONSTRAINT offer_version_unique UNIQUE (offer_id, version_no),
+    CONSTRAINT offer_version_revision UNIQUE (programme_id, revision)
 );
-CREATE INDEX offer_version_programme ON offers.offer_version (programme_id, activation_required);
 
--- The version, and the words that were shown, are frozen when the member switches the offer on.
+-- The version, and the words that were shown, are frozen when the member switches the offer on; `ends_at` is the version's,
+-- so that what has ended is not read again with every purchase.
 CREATE TABLE offers.activation (
     account_id bigint NOT NULL,
     offer_id bigint NOT NULL,
     version_id bigint NOT NULL,
     member_id bigint NOT NULL,
     activated_at timestamptz NOT NULL,
+    ends_at timestamp NOT NULL,
     terms text NOT NULL,
     terms_sha256 bytea NOT NULL,
     PRIMARY KEY (account_id, offer_id)
 );
+CREATE INDEX activation_end ON offers.activation (account_id, ends_at);
 
 -- The receipt of a purchase and an offer: which rules held, and why it earns what it earns.
 CREATE TABLE offers.decision (

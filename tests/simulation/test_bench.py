@@ -34,11 +34,13 @@ def test_everything_is_measured_and_every_row_is_there() -> None:
     assert {each["name"]: each["unit"] for each in found["measured"]} == UNITS
     assert [each["name"] for each in found["ratios"]] == [says for _, _, says in COMPARED]
     assert all(each["spread"]["least"] > 0 for each in chain(found["measured"], found["ratios"]))
-    assert set(rows) == {"pgbench", "bench-stated", "bench-offers"}
+    assert set(rows) == {"pgbench", "bench-stated", "bench-offers", "bench-crowded"}
     assert rows["pgbench"]["ledger.lot"] == rows["pgbench"]["ledger.journal"] > 0
     assert rows["pgbench"]["offers.inbox"] == rows["pgbench"]["offers.message"] > 0
-    stated, offered = rows["bench-stated"], rows["bench-offers"]
+    stated = rows["bench-stated"]
     assert stated["posted rewards"] == stated["lots"] == stated["earnings"] > 0
-    assert offered["posted rewards"] == offered["lots"] == offered["earnings"] + offered["messages"]
-    assert offered["earnings"] > 0 < offered["messages"] == offered["messages taken in"]
-    assert offered["points spent of budgets"] == offered["points in lots"] > 0
+    for offered in (rows["bench-offers"], rows["bench-crowded"]):
+        assert offered["posted rewards"] == offered["lots"] == offered["earnings"] + offered["messages"]
+        assert offered["earnings"] > 0 < offered["messages"] == offered["messages taken in"]
+        assert offered["points spent of budgets"] == offered["points in lots"] > 0
+        assert offered["decisions"] == offered["posted rewards"]

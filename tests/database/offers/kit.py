@@ -17,6 +17,7 @@ from koinon.places.model import IdentityKind, Network, NetworkIdentity, register
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from offers.cards import card_key
+from offers.catalogue import statements as catalogue_statements
 from offers.feed import FeedBatch, Verdicts, take_batch
 from offers.intake import take_in
 from offers.model import OfferVersion, PointsPerAmount
@@ -59,13 +60,13 @@ VALUES ($1, $2, $3, $4, $5)
 """
 VERSION = """
 INSERT INTO offers.offer_version (version_id, offer_id, version_no, programme_id, partner_id, activation_required,
-    ends_at, body, published_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    starts_at, ends_at, places, body, published_at, revision)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 BUDGET = "INSERT INTO offers.budget (offer_id, cap_points) VALUES ($1, $2)"
 ACTIVATION = """
-INSERT INTO offers.activation (account_id, offer_id, version_id, member_id, activated_at, terms, terms_sha256)
-VALUES ($1, $2, $3, $4, $5, 'terms', sha256('terms'))
+INSERT INTO offers.activation (account_id, offer_id, version_id, member_id, activated_at, ends_at, terms, terms_sha256)
+VALUES ($1, $2, $3, $4, $5, $6, 'terms', sha256('terms'))
 """
 TILL = """
 INSERT INTO offers.till_sighting (account_id, purchase_id, partner_id, place_id, amount_minor, currency, stated_points,
@@ -148,17 +149,7 @@ class League:
 
     async def offer(self, partner: str = "grocer", published_at: datetime = FOUNDED, **changes: Any) -> OfferVersion:
         """Publish an offer of 10 points for each whole unit of money, all year, at all of a brand's places."""
-        values: dict[str, Any] = {
-            "offer_id": new_id(),
-            "version_id": new_id(),
-            "partner": partner,
-            "name": "Ten for one",
-            "currency": "EUR",
-            "earn": PointsPerAmount(points=10, amount_minor=100),
-            "starts_at": datetime(2026, 1, 1),  # noqa: DTZ001  # the place's own time
-            "ends_at": datetime(2027, 1, 1),  # noqa: DTZ001  # the place's own time
-        }
-        made = OfferVersion(**(values | changes))
+        made = ten_for_one(partner, **changes)
         async with transaction() as connection:
             await connection.execute(
                 OFFER, made.offer_id, self.programme_id, self.partners[partner], made.version_id, published_at
@@ -170,14 +161,52 @@ class League:
 
     async def version(self, made: OfferVersion, number: int, published_at: datetime) -> None:
         """Publish a version of an offer that exists."""
-        await pool().execute(
-            VERSION, made.version_id, made.offer_id, number, self.programme_id, self.partners[made.partner],
-            made.activation_required, made.ends_at, msgspec.json.encode(made).decode(), published_at,
+        async with transaction() as connection:
+            revision = await connection.fetchval(catalogue_statements["next_revision"], self.programme_id)
+            await connection.execute(VERSION, *self._row(made, number, published_at, revision))
+
+    def _row(self, made: OfferVersion, number: int, published_at: datetime, revision: int) -> tuple[Any, ...]:
+        return (
+            made.version_id, made.offer_id, number, self.programme_id, self.partners[made.partner],
+            made.activation_required, made.starts_at, made.ends_at, made.places,
+            msgspec.json.encode(made).decode(), published_at, revision,
         )  # fmt: skip
+
+    async def crowd(self, offers: int, versions: int, partner: str = "grocer", **changes: Any) -> list[OfferVersion]:
+        """Publish many offers for everybody in one go, each in so many versions; returns the newest versions."""
+        newest = [
+            ten_for_one(partner, activation_required=False, **(changes | {"name": f"Offer {number}"}))
+            for number in range(offers)
+        ]
+        made = [
+            (number, each if number == versions else msgspec.structs.replace(each, version_id=new_id()))
+            for each in newest
+            for number in range(1, versions + 1)
+        ]
+        async with transaction() as connection:
+            first = await connection.fetchval(catalogue_statements["next_revision"], self.programme_id)
+            await connection.execute(
+                "UPDATE offers.catalogue SET revision = revision + $2 WHERE programme_id = $1",
+                self.programme_id,
+                len(made) - 1,
+            )
+            await connection.executemany(
+                OFFER,
+                [
+                    (each.offer_id, self.programme_id, self.partners[partner], each.version_id, FOUNDED)
+                    for each in newest
+                ],
+            )
+            await connection.executemany(
+                VERSION, [self._row(each, number, FOUNDED, first + at) for at, (number, each) in enumerate(made)]
+            )
+        return newest
 
     async def activate(self, holder: Holder, offer: OfferVersion, at: datetime = ACTIVATED) -> None:
         """Switch an offer on."""
-        await pool().execute(ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at)
+        await pool().execute(
+            ACTIVATION, holder.account_id, offer.offer_id, offer.version_id, holder.member_id, at, offer.ends_at
+        )
 
     async def till(self, holder: Holder, at: datetime = BOUGHT, partner: str = "grocer", **said: Any) -> UUID:
         """Write what a till saw, as a purchase of its own that is to be settled; returns the purchase's id."""
@@ -243,6 +272,21 @@ class League:
         for each in messages:
             await self.post(each)
             await self.work()
+
+
+def ten_for_one(partner: str = "grocer", **changes: Any) -> OfferVersion:
+    """Return an offer of 10 points for each whole unit of money, all year, at all of a brand's places."""
+    values: dict[str, Any] = {
+        "offer_id": new_id(),
+        "version_id": new_id(),
+        "partner": partner,
+        "name": "Ten for one",
+        "currency": "EUR",
+        "earn": PointsPerAmount(points=10, amount_minor=100),
+        "starts_at": datetime(2026, 1, 1),  # noqa: DTZ001  # the place's own time
+        "ends_at": datetime(2027, 1, 1),  # noqa: DTZ001  # the place's own time
+    }
+    return OfferVersion(**(values | changes))
 
 
 def mid(partner: str) -> str:

@@ -117,11 +117,11 @@ def test_rows_are_held_to_what_was_counted() -> None:
 
 
 def test_every_earning_and_every_message_is_a_rewarded_purchase() -> None:
-    """Both leave a settled purchase, a reward, a journal in the log and a lot; points come of budgets where they do."""
+    """Both leave a settled purchase, a decision, a reward, a logged journal and a lot; budgets pay where they do."""
     expected = Books(budgeted=True, earnings=3, messages=4, points=50).expected()
 
     assert {name for name, count in expected.items() if count == 7} == {
-        *("settled purchases", "posted rewards", "journals of earns", "logged journals", "lots"),
+        *("settled purchases", "decisions", "posted rewards", "journals of earns", "logged journals", "lots"),
     }
     assert (expected["earnings"], expected["messages"], expected["messages taken in"]) == (3, 4, 4)
     assert (expected["points in lots"], expected["points spent of budgets"]) == (50, 50)

@@ -10,6 +10,7 @@ CREATE TABLE places.place (
     time_zone text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX place_partner ON places.place (partner_id, time_zone);
 CREATE INDEX place_partner ON places.place (partner_id);
 
 -- What the networks call a place, each for a span of time: a bare merchant id is not a key (its acquirer belongs to it).
