@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -19,6 +18,7 @@ from koinon.identity import keys
 from koinon.settings import Settings
 from tests.conftest import Databases
 from tests.web.conftest import Callers
+from tests.web.demo.running import free_port
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 READY_SECONDS = 60
@@ -72,9 +72,7 @@ async def site(own_database: tuple[str, asyncpg.Pool], tmp_path_factory: pytest.
     """Give a server on a fresh database."""
     database_url, database = own_database
     folder = tmp_path_factory.mktemp("site")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     settings = Settings(folder=folder, port=port, log_level="warning")
     keys.create(settings.keys_folder)
     given = {"KOINON_DATABASE_URL": database_url, "KOINON_FOLDER": str(folder), "KOINON_PORT": str(port)}

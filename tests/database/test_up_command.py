@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.demo.running import free_port
+
 STARTED_SECONDS = 60
 
 
@@ -55,8 +57,7 @@ async def test_a_port_that_somebody_has(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found by Linux's /proc")
 async def test_a_process_that_dies(tmp_path: Path, database_url: str) -> None:
     """The rest is stopped, and the command ends saying which one it was."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = await up(KOINON_FOLDER=str(tmp_path), KOINON_PORT=str(port), KOINON_DATABASE_URL=database_url)
     assert process.stdout is not None
     while not (line := await asyncio.wait_for(process.stdout.readline(), STARTED_SECONDS)).startswith(b"Ctrl-C"):

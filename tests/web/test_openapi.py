@@ -49,12 +49,18 @@ PUBLIC_ID = re.compile(r"[a-z]{3}_[0-9a-z]{13}(?:[0-9a-z]{26})?")
 SIGNED_HEADERS = {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
-@pytest.fixture
-def document(settings: Settings) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def served(built: tuple[Settings, Litestar, dict[str, Any]]) -> str:
     """Give the description of an application that no test has added to, as it is served."""
-    made = create_app(settings, connect=False)
-    served: dict[str, Any] = json.loads(json.dumps(made.openapi_schema.to_schema()))
-    return served
+    settings, *_ = built
+    return json.dumps(create_app(settings, connect=False).openapi_schema.to_schema())
+
+
+@pytest.fixture
+def document(served: str) -> dict[str, Any]:
+    """Give the description, read."""
+    read: dict[str, Any] = json.loads(served)
+    return read
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
