@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from koinon.database import connected
 from koinon.identity import keys
@@ -21,7 +21,8 @@ from tests.web.conftest import Callers
 from tests.web.demo.running import free_port
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-READY_SECONDS = 60
+PATIENCE_SECONDS = 240
+"""How long a server or a page may take on a machine that has much else to do."""
 PAUSE_SECONDS = 0.05
 
 
@@ -52,6 +53,7 @@ async def chromium() -> AsyncIterator[Browser]:
         pytest.skip(f"none of {', '.join(CHROMIUM)} is installed here: no page was seen in a browser")
     # Its sandbox refuses to start for root, which containers run tests as; what it opens is our own pages.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
@@ -92,7 +94,7 @@ async def site(own_database: tuple[str, asyncpg.Pool], tmp_path_factory: pytest.
 
 
 async def _until_ready(client: httpx.AsyncClient, child: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(READY_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             assert child.returncode is None, "the server ended before it was ready"
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 PROCESS = """
 import sys
 from tests.server import running_server

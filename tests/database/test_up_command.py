@@ -11,7 +11,7 @@ import pytest
 
 from tests.web.demo.running import free_port
 
-STARTED_SECONDS = 60
+STARTED_SECONDS = 240
 
 
 async def up(**environment: str) -> asyncio.subprocess.Process:
