@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 # ARGS reaches the command behind a target: make demo ARGS=--exit, make test ARGS="-k ledger -x".
 ARGS ?=
+# SEED is the whole number from which `make test-long` looks at random; without it that draws one and says it.
+SEED ?=
 # PYTHON names one interpreter; without it the first of these that is new enough makes the .venv.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
@@ -14,6 +16,8 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 
 UV := uv==0.13.9
 
 BIN := .venv/bin
+# A process of tests for each core; one that has nothing left takes over from another. ARGS=-n0 runs them in one process.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 COMPILE := var/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -36,10 +40,11 @@ serve: install ## Start the web process alone (KOINON_DATABASE_URL names a serve
 	@$(BIN)/koinon serve $(ARGS)
 
 test: install ## Run the tests (minutes)
-	@$(BIN)/python -m pytest $(ARGS)
+	@PYTHONHASHSEED=0 $(PYTEST) $(ARGS)
 
-test-long: install ## Run the long tests too (tens of minutes)
-	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
+test-long: install ## Run the long tests too, at random (tens of minutes)
+	@seed="$(or $(SEED),$$((RANDOM << 15 | RANDOM)))"; \
+		PYTHONHASHSEED="$$seed" $(PYTEST) -m "long or not long" --seed "$$seed" $(ARGS)
 
 mutate: install ## Change 30 lines one by one and see that tests notice (an hour; ARGS="--seed 2" draws others)
 	@$(BIN)/python -m tests.mutate --seed 1 $(ARGS)

@@ -1,39 +1,107 @@
-"""What tests stand on: a real PostgreSQL server for the session, and a fresh migrated database for a test."""
+"""What tests stand on: how properties look for their exception, a real PostgreSQL server, and a fresh database each."""
 
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import hypothesis
 import pytest
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from koinon.app import functions
 from koinon.database import connected
-from koinon.database.embedded import embedded_server
 from koinon.database.migrate import migrate
+from tests.server import running_server
 
-# A check that lets a change in must not depend on the draw; elsewhere every run looks at other examples.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+ROOT = Path(__file__).resolve().parent.parent
+FOUND = ROOT / "var" / "examples"
+
+# A check that lets a change in says the same every time: of a property it tries examples that follow from the test
+# alone, and no clock judges how fast they come. A test says how many it wants, and nothing else.
+settings.register_profile(
+    "repeatable",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+# `make test-long` looks elsewhere at every run, keeps what failed, and begins with that the next time.
+settings.register_profile(
+    "random", settings.get_profile("repeatable"), database=DirectoryBasedExampleDatabase(FOUND), derandomize=False
+)
 # Who only asks whether a test fails needs neither the smallest example of it nor to know that the machine is busy.
-hypothesis.settings.register_profile(
+settings.register_profile(
     "unshrunk",
     derandomize=True,
     deadline=None,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-    suppress_health_check=list(hypothesis.HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("repeatable")
+settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which properties look at random."""
+    parser.addoption("--seed", type=int, help="look for exceptions to properties at random, from this whole number")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how properties look for their exception."""
+    if config.getoption("seed") is None:
+        # Hypothesis also draws from the constants of whatever modules are loaded, and those are others where one test
+        # runs alone, or where other tests ran before.
+        providers._get_local_constants = Constants
+    else:
+        settings.load_profile("random")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say from where properties look, so that they can look from there again."""
+    seed = config.getoption("seed")
+    return seed and f"properties: at random from --seed={seed}; what fails is kept in {FOUND.relative_to(ROOT)}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every property look from the given seed."""
+    seed = config.getoption("seed")
+    for item in items:
+        if seed is not None and isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            hypothesis.seed(seed)(item.obj)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count in a worker what it leaves out: its terminal is the controller's, which sees no items."""
+    told = getattr(items[0].config, "workeroutput", {}) if items else {}
+    told["deselected"] = told.get("deselected", 0) + len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Show in the last line what the workers left out, which is the same for each."""
+    left_out = getattr(node, "workeroutput", {}).get("deselected", 0)
+    terminal = node.config.pluginmanager.get_plugin("terminalreporter")
+    if left_out and terminal is not None:
+        terminal.stats["deselected"] = [SimpleNamespace()] * left_out
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int | None:
+    """Give the whole number from which properties look at random, or None when they look where they always do."""
+    chosen: int | None = pytestconfig.getoption("seed")
+    return chosen
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """Give the URL of a real PostgreSQL server that lives as long as the session."""
-    # Not in pytest's own folder: the next pytest to start closes that to other users, and the server, which runs as
-    # one of them when the tests run as root, would lose its data under its feet.
-    with tempfile.TemporaryDirectory(prefix="koinon-tests-") as folder, embedded_server(Path(folder)) as url:
+    with running_server() as url:
         yield url
 
 
@@ -113,10 +181,6 @@ class Databases:
 async def databases(server_url: str) -> AsyncIterator[Databases]:
     """Give the session's databases, copies of one that was migrated."""
     server = await asyncpg.connect(server_url)
-    # This server does not outlive the session: what a crash of the whole system would keep is not tested here.
-    for setting in ("fsync", "full_page_writes"):
-        await server.execute(f"ALTER SYSTEM SET {setting} = off")
-    await server.execute("SELECT pg_reload_conf()")
     await server.execute(f"CREATE DATABASE {Databases.TEMPLATE}")
     url = database_of(server_url, Databases.TEMPLATE)
     await migrate(url, functions())

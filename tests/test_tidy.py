@@ -237,6 +237,22 @@ def test_models_are_pure() -> None:
     assert reaching == []
 
 
+def test_no_property_looks_in_a_way_of_its_own() -> None:
+    """A test says how many examples it wants; draws, deadlines and what is kept are the profile's, the same for all."""
+    allowed = {"max_examples", "stateful_step_count", "phases"}
+    own = [
+        f"{name_of(path)}:{node.lineno} sets {keyword.arg}"
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "tests") and "hypothesis" in path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"settings", "exploring"}
+        for keyword in node.keywords
+        if keyword.arg not in allowed
+    ]
+
+    assert own == []
+
+
 def test_no_host_or_machine_is_named() -> None:
     """No tracked file names a package registry's host or a folder of somebody's machine."""
     registries = ("pypi", "npmjs", "yarnpkg", "pythonhosted", "debian", "docker", "ghcr", "quay")

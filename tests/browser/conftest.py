@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -11,16 +10,18 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from koinon import keyring
 from koinon.database import connected
 from koinon.settings import Settings
 from tests.conftest import Databases
 from tests.web.conftest import Callers, newest_code
+from tests.web.demo.running import free_port
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-READY_SECONDS = 60
+PATIENCE_SECONDS = 240
+"""How long a server or a page may take on a machine that has much else to do."""
 PAUSE_SECONDS = 0.05
 
 
@@ -50,6 +51,7 @@ async def chromium() -> AsyncIterator[Browser]:
         pytest.skip(f"none of {', '.join(CHROMIUM)} is installed here: no page was seen in a browser")
     # Its sandbox refuses to start for root, which containers run tests as; what it opens is our own pages.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
@@ -70,9 +72,7 @@ async def site(own_database: tuple[str, asyncpg.Pool], tmp_path_factory: pytest.
     """Give a server on a fresh database."""
     database_url, database = own_database
     folder = tmp_path_factory.mktemp("site")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     settings = Settings(folder=folder, port=port, log_level="warning")
     keyring.create(settings.keys_folder)
     given = {"KOINON_DATABASE_URL": database_url, "KOINON_FOLDER": str(folder), "KOINON_PORT": str(port)}
@@ -92,7 +92,7 @@ async def site(own_database: tuple[str, asyncpg.Pool], tmp_path_factory: pytest.
 
 
 async def _until_ready(client: httpx.AsyncClient, child: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(READY_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             assert child.returncode is None, "the server ended before it was ready"
             try:

@@ -11,7 +11,7 @@ from koinon import ids
 from koinon.app import runtime_for
 from koinon.database import pool
 from koinon.identity.sessions import COOKIE
-from tests.browser.conftest import Site
+from tests.browser.conftest import PATIENCE_SECONDS, Site
 from tests.database.settlement.coalition import S1, Coalition
 from tests.web.conftest import Api
 from tests.web.offers.bodies import published
@@ -58,6 +58,7 @@ async def browsing(chromium: Browser, site: Site, caller: Api | None = None, **h
     if caller is not None:
         token = caller.headers["Cookie"].removeprefix(f"{COOKIE}=")
         await context.add_cookies([{"name": COOKIE, "value": token, "url": site.address}])
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = await context.new_page()
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -325,7 +325,7 @@ async def test_retries_come_to_an_end(coalition: Coalition, monkeypatch: pytest.
 
 async def blocked(observer: Connection) -> None:
     """Wait until some session waits for another's lock."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await observer.fetchval(WAITING):  # noqa: ASYNC110  # the database has no event for it
             await asyncio.sleep(0.005)
 

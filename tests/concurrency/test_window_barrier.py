@@ -146,10 +146,10 @@ class Load:
         self._stop = asyncio.Event()
         self._counts: dict[int, int] = {}
 
-    async def run(self, seconds: float, *, until_grown: bool = False) -> list[int]:
-        """Run for some time, or until a window has grown; return by how much each grew after its close."""
+    async def run(self, windows: int, *, until_grown: bool = False) -> list[int]:
+        """Run for some windows, or until one has grown; return by how much each grew after its close."""
         observer = await self._session()
-        closing = self._close(observer, seconds, until_grown=until_grown)
+        closing = self._close(observer, windows, until_grown=until_grown)
         await asyncio.gather(closing, *map(self._write, range(WRITERS)))
         print(f"{len(self._counts)} windows closed under {sum(self._counts.values())} postings")
         assert until_grown or sum(self._counts.values()) > 0
@@ -167,10 +167,9 @@ class Load:
                 if dice.random() < 1 / 8:
                     await asyncio.sleep(dice.random() * 0.05)
 
-    async def _close(self, observer: Connection, seconds: float, *, until_grown: bool) -> None:
-        loop, day = asyncio.get_running_loop(), 0
-        deadline = loop.time() + seconds
-        while loop.time() < deadline or len(self._counts) < 3:
+    async def _close(self, observer: Connection, windows: int, *, until_grown: bool) -> None:
+        day = 0
+        while len(self._counts) < windows:
             day += 1
             for window_no in await flip_and_close(self._kit, day):
                 self._counts[window_no] = await counted(observer, self._kit, window_no)
@@ -192,7 +191,7 @@ async def counted(connection: Connection, kit: Coalition, window_no: int) -> int
 
 async def test_a_closed_window_never_grows(coalition: Coalition, session: Open) -> None:
     """Under 16 writers, some of which sleep before they commit, no row enters a window after its close."""
-    grown = await Load(coalition, session, "ledger.post").run(seconds=2)
+    grown = await Load(coalition, session, "ledger.post").run(windows=25)
 
     assert grown == [0] * len(grown)
     assert await invariants.check(await session()) == []
@@ -230,7 +229,7 @@ async def test_the_order_holds_wherever_a_writer_is_stopped(
     coalition: Coalition, session: Open, controls: Connection
 ) -> None:
     """Id first, window second: stopped before, between or after them for any time, 0 rows enter a closed window."""
-    grown = await Load(coalition, session, "control.in_order", pause_seconds=0.05).run(seconds=1)
+    grown = await Load(coalition, session, "control.in_order", pause_seconds=0.05).run(windows=12)
 
     assert grown == [0] * len(grown)
     assert await invariants.check(await session()) == []
@@ -255,7 +254,7 @@ async def test_the_wrong_order_is_seen_under_load(
     coalition: Coalition, session: Open, controls: Connection, function: str
 ) -> None:
     """The same under 16 writers: windows grow after their close."""
-    grown = await Load(coalition, session, function, pause_seconds=1).run(seconds=10, until_grown=True)
+    grown = await Load(coalition, session, function, pause_seconds=1).run(windows=1_000, until_grown=True)
 
     assert sum(grown) > 0
     assert {finding.partition(":")[0] for finding in await invariants.check(controls)} == {"i7_barrier"}

@@ -370,7 +370,7 @@ async def test_signing_in_at_the_mail_server(
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
 
     def authenticator(_: object, __: object, ___: object, ____: str, given: Any) -> AuthResult:
-        return AuthResult(success=(given.login, given.password) == (b"koinon", b"p@ss/word"))
+        return AuthResult(success=(given.login, given.password) == (b"koinon", b"p@ss/word"), handled=False)
 
     async with serving(Server(), tls_context=context, auth_required=True, authenticator=authenticator) as server:
         await queue()

@@ -19,7 +19,7 @@ from koinon.settings import Settings
 from tests.web.demo.running import ROOT
 
 COMMANDS = ("serve", "worker", "migrate")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 STRANGER = "test_stranger"
 SET = "KOINON_DATABASE_URL (or KOINON_MIGRATION_URL)"
 NOBODY = "postgresql://127.0.0.1:1/none"

@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-STARTED_SECONDS = 180
+from tests.web.demo.running import free_port
+
+STARTED_SECONDS = 240
 
 
 async def up(**environment: str) -> asyncio.subprocess.Process:
@@ -72,13 +74,6 @@ async def line_of(process: asyncio.subprocess.Process, words: bytes) -> bytes:
     while words not in (line := await asyncio.wait_for(process.stdout.readline(), STARTED_SECONDS)):
         assert line, "it ended before"
     return line
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 async def until_free(port: int) -> None:

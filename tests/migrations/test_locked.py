@@ -13,7 +13,7 @@ from koinon.database import migrate as module
 from koinon.database.migrate import LOCK_TIMEOUT, MIGRATION_LOCK, MigrationFailed, migrate
 
 SHORT = "200ms"
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 120
 FUNCTION = "CREATE OR REPLACE FUNCTION ledger.held_up() RETURNS integer LANGUAGE sql AS 'SELECT {}'"
 UNDONE = """
 DELETE FROM migration WHERE name = 'm0002_payment_account_cards';

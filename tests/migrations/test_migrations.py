@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -17,6 +16,8 @@ from koinon.piccolo_conf import APP_REGISTRY
 
 TABLES: list[type[Table]] = [table for app in APP_REGISTRY.app_configs.values() for table in app.table_classes]
 
+PATIENCE_SECONDS = 120
+WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 COLUMNS = """
 SELECT column_name, data_type, is_nullable = 'YES' AS nullable FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = $2
@@ -104,8 +105,9 @@ async def test_a_migration_waits_for_the_one_that_holds_the_lock(database_url: s
     await other.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
     waiting = asyncio.create_task(migrate(database_url, []))
 
-    done, _ = await asyncio.wait({waiting}, timeout=timedelta(milliseconds=300).total_seconds())
-    assert not done
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await other.fetchval(WAITING):
+            assert not waiting.done()
     await other.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
     await waiting
     await other.close()

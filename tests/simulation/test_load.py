@@ -1,4 +1,4 @@
-"""Load: tills, processors and members act for ten seconds on `koinon up`, and nothing fails."""
+"""Load: tills, processors and members act on `koinon up`, and nothing fails."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from koinon.audit.notes import open_note, parse_checkpoint, public_key
 from koinon.settings import Settings
 from tests.web.demo.running import ROOT, installation
 
-READY_SECONDS = 90
+READY_SECONDS = 240
 USERS = 12
 OFTEN = {
     "/v1/oauth/token",
@@ -29,7 +29,10 @@ OFTEN = {
     "/v1/me/history",
 }
 SELDOM = {"/v1/redemptions/[id]/releases", "/v1/me/offers", "/v1/me/pay-codes"}
-"""Drawn so seldom that ten seconds may pass without one."""
+"""Drawn so seldom that a test may pass without one."""
+ROUND_SECONDS = 5
+ROUNDS_MAXIMUM = 12
+"""A busy machine may draw less in a round than it takes until everything that is drawn often was drawn."""
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +88,37 @@ def test_every_address_that_is_printed_answers(up: tuple[dict[str, str], list[st
     assert parse_checkpoint(open_note(note.decode(), [key]).text).origin == settings.log_origin
 
 
-def test_ten_seconds_of_load_without_a_failure(up: tuple[dict[str, str], list[str]]) -> None:
-    """Twelve users of three kinds call their routes and no others, each that is not rare; locust counts no failure."""
-    environment, _ = up
+def asked_in_a_round(environment: dict[str, str]) -> Counter[str]:
+    """Let the users act for some seconds, none of which may fail, and return how often each route was called."""
     address = f"http://127.0.0.1:{environment['KOINON_PORT']}"
-    arguments = ("--headless", "--users", str(USERS), "--spawn-rate", str(USERS), "--run-time", "10s", "--json")
+    time_given = ("--spawn-rate", str(USERS), "--run-time", f"{ROUND_SECONDS}s")
     done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", "load_tests/locustfile.py", "-H", address, *arguments],
+        [
+            sys.executable, "-m", "locust", "-f", "load_tests/locustfile.py", "-H", address,
+            "--headless", "--users", str(USERS), *time_given, "--json",
+        ],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
-    )
-
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     entries = json.loads(done.stdout[done.stdout.index("[") :])
-    asked = Counter({entry["name"]: entry["num_requests"] for entry in entries})
-    print(f"{asked.total()} requests")
     assert sum(entry["num_failures"] for entry in entries) == 0
+    return Counter({entry["name"]: entry["num_requests"] for entry in entries})
+
+
+def test_load_without_a_failure(up: tuple[dict[str, str], list[str]]) -> None:
+    """Twelve users of three kinds call their routes and no others, each that is not rare; locust counts no failure."""
+    environment, _ = up
+    asked: Counter[str] = Counter()
+    for _ in range(ROUNDS_MAXIMUM):
+        asked += asked_in_a_round(environment)
+        if set(asked) >= OFTEN:
+            break
+
+    print(f"{asked.total()} requests")
     assert set(asked) <= OFTEN | SELDOM
     assert set(asked) >= OFTEN

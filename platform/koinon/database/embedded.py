@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,18 @@ class EmbeddedServer:
 
 
 @contextmanager
-def embedded_server(folder: Path) -> Iterator[str]:
+def embedded_server(folder: Path, tuning: Mapping[str, str] = TUNING) -> Iterator[str]:
     """Start the PostgreSQL server of a folder and yield its URL; see `embedded`."""
-    with embedded(folder) as server:
+    with embedded(folder, tuning) as server:
         yield server.url
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[EmbeddedServer]:
+def embedded(folder: Path, tuning: Mapping[str, str] = TUNING) -> Iterator[EmbeddedServer]:
     """Start the PostgreSQL server of a folder; the last process that uses it stops it.
 
-    Durability stays on (fsync, synchronous_commit). Works as root too: the server then runs as a user of its own.
+    A new server gets the settings of `tuning`; by default durability stays on (fsync, synchronous_commit). Works as
+    root too: the server then runs as a user of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(_runtime_folder()))
@@ -69,7 +70,7 @@ def embedded(folder: Path) -> Iterator[EmbeddedServer]:
     fresh = not (data / "PG_VERSION").exists()
     server = get_server(data, cleanup_mode=None)
     if fresh:
-        for name, value in TUNING.items():
+        for name, value in tuning.items():
             server.psql(f"ALTER SYSTEM SET {name} = '{value}';")
         server.stop()
         server.ensure_postgres_running()

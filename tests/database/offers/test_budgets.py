@@ -223,7 +223,7 @@ async def test_concurrent_tills_do_not_wait_for_each_other_in_a_circle(database:
             await write_till(connection, league, holder, purchase_id)
             await settle(connection, [(holder.account_id, purchase_id)])
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await asyncio.gather(*map(buy, holders))
 
     assert sorted([await balance(holder) for holder in holders]) == [50] + [100] * 29

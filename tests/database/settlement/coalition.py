@@ -96,6 +96,12 @@ class Coalition:
         """Let a brand issue points under its first contract version."""
         return await self._one(partner, "issued", points, Earn(version=1, points=points, **self._said(partner)))
 
+    async def earn_often(self, partner: str, points: int, times: int) -> None:
+        """Let a brand issue points again and again, in one call; their receipts are not kept."""
+        commands = [Earn(version=1, points=points, **self._said(partner)) for _ in range(times)]
+        outcomes = await post_now(self.programme_id, commands)
+        assert {outcome.status for outcome in outcomes} == {"posted"}
+
     async def reserve(self, partner: str, points: int) -> UUID:
         """Reserve points at a brand's till and return the hold."""
         command = Hold(

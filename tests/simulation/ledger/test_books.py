@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import seed as sown
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -216,26 +217,20 @@ class Books(RuleBasedStateMachine):
         assert self.world.run(invariants.check(connection, self.accounts)) == []
 
 
-def run(world: World, examples: int, steps: int, *, derandomize: bool) -> None:
+def run(world: World, seed: int | None, examples: int, steps: int) -> None:
     """Run the machine on a world."""
     machine = type("Books", (Books,), {"world": world})
-    profile = settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        derandomize=derandomize,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=profile)
+    if seed is not None:
+        sown(seed)(machine)
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=steps))
 
 
-def test_the_books_agree_with_a_naive_ledger(world: World) -> None:
+def test_the_books_agree_with_a_naive_ledger(world: World, seed: int | None) -> None:
     """Whatever is posted, in whatever order and calls: same answers, same books, every invariant, step by step."""
-    run(world, 30, 50, derandomize=True)
+    run(world, seed, 30, 50)
 
 
 @pytest.mark.long
-def test_the_books_agree_for_long(world: World) -> None:
-    """The same, with other business at every run."""
-    run(world, 200, 80, derandomize=False)
+def test_the_books_agree_for_long(world: World, seed: int | None) -> None:
+    """The same, with more and longer business."""
+    run(world, seed, 200, 80)

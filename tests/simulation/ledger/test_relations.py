@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon.ledger import invariants
@@ -13,9 +13,7 @@ from tests.ledger_kit import TODAY, Coalition
 from tests.simulation.ledger.naive import IDS
 from tests.simulation.ledger.world import World
 
-PROFILE = settings(
-    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+PROFILE = settings(max_examples=30)
 
 # A plan is the same business for two coalitions: it makes a command from a coalition, its accounts and what was set up.
 Plan = Callable[["Stage"], AnyCommand]

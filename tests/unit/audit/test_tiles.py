@@ -109,7 +109,7 @@ def test_an_empty_log_and_an_empty_batch() -> None:
     assert tiles_for((), 0) == set()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=8))
 def test_batches_do_not_matter(sizes: list[int]) -> None:
     """However leaves are batched, tiles, frontier and root come out the same, and a stopped writer resumes."""
@@ -153,7 +153,7 @@ def test_a_large_tree_proves_from_three_levels_of_tiles() -> None:
         assert verify_inclusion(index, frontier.size, HASHES[index], tree.inclusion_proof(index), frontier.root())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70_000), st.data())
 def test_consistency_needs_the_tiles_of_the_old_trees_last_leaf(size: int, data: st.DataObject) -> None:
     """A tree of any size proves that it extends any earlier one, from the tiles of one leaf and its right edge."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon_verify import Problem, verify_bundle
@@ -14,7 +14,7 @@ LINES = GOOD.splitlines(keepends=True)
 UNWITNESSED = Coalition(witnessed=False).close(12)["grocer"].splitlines(keepends=True)
 
 places = st.integers(0, len(LINES) - 1)
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=150)
 
 
 def problems_of(folder: Path, data: bytes) -> list[Problem]:

@@ -1,24 +1,31 @@
 """Runs the `koinon` command as a user does, on an installation in a folder of its own."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 TIMEOUT_SECONDS = 540
 
 
+# A server takes its port seconds after it was found free. Below this, no system gives ports of its own choice to the
+# connections that other tests open meanwhile.
+PORTS = range(10_000, 32_000)
+
+
 def free_port() -> int:
     """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

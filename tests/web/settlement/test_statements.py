@@ -78,8 +78,7 @@ async def test_every_brands_bundle_verifies(settled: League, tmp_path: Path) -> 
 
 async def test_a_large_bundle_comes_in_pieces(league: League, tmp_path: Path, database: asyncpg.Pool) -> None:
     """A bundle of several megabytes is archived in pieces and downloaded whole."""
-    for _ in range(1_200):
-        await league.coalition.earn("brand-a", 1)
+    await league.coalition.earn_often("brand-a", 1, times=1_200)
     await league.coalition.night()
 
     assert await database.fetchval("SELECT max(part_no) FROM settlement.bundle_part") > 1
