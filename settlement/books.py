@@ -6,7 +6,7 @@ import asyncpg
 from msgspec import Struct
 
 from koinon.audit.model import Effect
-from koinon.audit.stored import statements as audit_statements
+from koinon.audit.operations import positions
 from koinon.database import Connection, beside, transaction
 from koinon.parties.model import Contract
 from koinon.parties.operations import programme_contracts
@@ -75,10 +75,7 @@ async def read_books(programme_id: int, window_no: int) -> Books:
             partners={row["code"]: row["partner_id"] for row in partners},
             contracts=await programme_contracts(connection, programme_id),
             carried=await _carried(connection, window),
-            positions=[
-                position(row, row["partner"])
-                for row in await connection.fetch(audit_statements["positions"], programme_id, window_no)
-            ],
+            positions=[position(row, row["partner"]) for row in await positions(connection, programme_id, window_no)],
             facts=await _facts(connection, window),
         )
 

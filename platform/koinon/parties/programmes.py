@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from koinon import ids
+from koinon.audit.operations import open_log
 from koinon.clock import business_date, business_now, known_zone, machine_now
 from koinon.database import Connection, add, add_unless, on
 from koinon.fields import (
@@ -113,7 +114,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_programme(connection: Connection, asked: NewProgramme) -> Programme:
-    """Make a programme with its unit, its operator's partner and its first window, in the caller's transaction.
+    """Make a programme with its unit, its operator's partner, first window and log, in the caller's transaction.
 
     Raises InvalidInput, UnknownCurrency, UnknownTimeZone, ProgrammeIsLive, ProgrammeCodeTaken.
     """
@@ -163,6 +164,7 @@ async def create_programme(connection: Connection, asked: NewProgramme) -> Progr
     now = business_now(asked.clock_at)
     today = business_date(now, asked.time_zone)
     await connection.execute(ledger_statements["first_window"], programme_id, today, now)
+    await open_log(connection, programme_id=programme_id, mode=asked.mode)
     return _programme(row)
 
 
