@@ -172,7 +172,7 @@ ON CONFLICT DO NOTHING RETURNING part_no;
 SELECT content = $4 FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2 AND part_no = $3;
 
 -- windows: a programme's windows with their runs and what stands against one, the newest first
--- What keeps a window of the log stands against its run too: it is not sealed before.
+-- What stands still in the log stands against a run too: its window is not sealed, or its bundles are not signed, before.
 SELECT w.programme_id, w.window_no, w.business_date, w.state, w.opened_at, w.flipped_at, w.closed_at, r.run_id,
     r.state AS run_state, coalesce(a.code, l.code) AS alert, coalesce(a.explanation, l.explanation) AS explanation
 FROM ledger.settlement_window w
@@ -180,10 +180,13 @@ LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = 
     AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
 LEFT JOIN settlement.alert a ON a.programme_id = w.programme_id AND a.window_no = w.window_no
     AND a.cleared_at IS NULL
-LEFT JOIN (
-    SELECT DISTINCT ON (window_no) window_no, code, explanation FROM audit.alert
-    WHERE programme_id = $1 AND cleared_at IS NULL AND window_no IS NOT NULL ORDER BY window_no, raised_at
-) l ON l.window_no = w.window_no AND w.state <> 'SEALED'
+LEFT JOIN LATERAL (
+    SELECT s.code, s.explanation FROM audit.programme_log p JOIN audit.alert s USING (log_id)
+    WHERE p.programme_id = w.programme_id AND s.cleared_at IS NULL
+        AND (s.programme_id = w.programme_id OR s.programme_id IS NULL)
+        AND (s.window_no = w.window_no OR (s.window_no IS NULL AND (w.state = 'CLOSED' OR r.state = 'CALCULATED')))
+    ORDER BY s.raised_at, s.alert_id LIMIT 1
+) l ON true
 WHERE w.programme_id = $1 AND ($2::bigint IS NULL OR w.window_no < $2)
 ORDER BY w.window_no DESC LIMIT $3;
 

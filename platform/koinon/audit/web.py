@@ -86,7 +86,7 @@ async def tile(path: FromPath[str]) -> Response[bytes]:
     operation_id="sandboxLogCheckpoint",
     summary="A sandbox log's signed checkpoint",
     media_type="text/plain",
-    responses=refusals(UnknownLog),
+    responses=refusals(UnknownLog, NotFound, InvalidInput),
 )
 async def sandbox_checkpoint(programme: FromPath[str]) -> Response[str]:
     """Return the last signed checkpoint of a sandbox programme's own log."""
@@ -99,7 +99,7 @@ async def sandbox_checkpoint(programme: FromPath[str]) -> Response[str]:
     operation_id="sandboxLogKey",
     summary="A sandbox log's public key",
     media_type="text/plain",
-    responses=refusals(UnknownLog),
+    responses=refusals(UnknownLog, InvalidInput),
 )
 async def sandbox_vkey(request: Asking, programme: FromPath[str]) -> Response[str]:
     """Return the key of a sandbox programme's log; the live log's key signs nothing of a sandbox."""
