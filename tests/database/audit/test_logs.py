@@ -154,3 +154,25 @@ async def test_a_log_that_is_broken_stops_no_other(database: asyncpg.Pool, datab
     (alert,) = await standing_alerts(database, 10)
     assert alert.tries == 2
     assert (alert.retry_at - alert.tried_at).total_seconds() == 4
+
+
+async def test_what_a_log_holds_is_not_changed(database: asyncpg.Pool) -> None:
+    """The application appends leaves, openings and seals and changes none; nothing of the logs is deleted."""
+    rows = await database.fetch(
+        "SELECT table_name, column_name, privilege_type FROM information_schema.column_privileges"
+        " WHERE table_schema = 'audit' AND grantee = 'koinon_app' AND privilege_type NOT IN ('SELECT', 'INSERT')"
+    )
+    assert {row["privilege_type"] for row in rows} == {"UPDATE"}
+    changed: dict[str, set[str]] = {}
+    for row in rows:
+        changed.setdefault(row["table_name"], set()).add(row["column_name"])
+    assert changed == {
+        "log": {"size", "root", "signed_size", "note"},
+        "tile": {"hashes"},
+        "counter": {"counter"},
+        "total": {"points", "entries"},
+        "submission": {"leaf_index"},
+        "alert": {"explanation", "tries", "tried_at", "retry_at", "cleared_at"},
+    }
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await database.execute("DELETE FROM audit.entry")

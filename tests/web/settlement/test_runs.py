@@ -50,7 +50,7 @@ async def test_an_operator_closes_the_day_and_another_approves_it(league: League
 async def test_a_window_says_what_keeps_it_in_the_log(
     league: League, database: asyncpg.Pool, database_url: str
 ) -> None:
-    """A journal without a leaf stands at its own window, open or closed; a log without a signature where a run waits."""
+    """A journal without a leaf stands at its own window, and a log that is not signed where a run waits for it."""
     await league.coalition.s1_day()
     owner = await asyncpg.connect(database_url)
     await owner.execute("UPDATE ledger.journal SET kind = 'adjust' WHERE kind = 'hold'")
