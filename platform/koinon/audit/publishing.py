@@ -22,7 +22,8 @@ from koinon.database import Connection, pool
 from koinon.problems import Conflict
 from koinon.runtime import Runtime
 
-PAGE_ENTRIES = 256
+PAGE_ENTRIES = 640
+"""About a megabyte of lines."""
 
 
 class NotYetSigned(Conflict):
