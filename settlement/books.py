@@ -7,7 +7,7 @@ import asyncpg
 from msgspec import Struct
 
 from koinon.audit.model import Effect
-from koinon.audit.stored import statements as audit_statements
+from koinon.audit.operations import positions
 from koinon.database import Connection, beside, transaction
 from koinon.parties.model import Contract
 from koinon.parties.operations import programme_contracts
@@ -80,17 +80,14 @@ async def read_books(programme_id: int, window_no: int) -> Books:
         before = await _run_before(connection, window)
         partners = await connection.fetch(statements["sealed_partners"], programme_id, window_no)
         contracts = await programme_contracts(connection, programme_id)
-        positions = [
-            position(row, row["partner"])
-            for row in await connection.fetch(audit_statements["positions"], programme_id, window_no)
-        ]
-        past = await read_past(connection, programme_id, window_no, carrying_cells(contracts, positions))
+        moved = [position(row, row["partner"]) for row in await positions(connection, programme_id, window_no)]
+        past = await read_past(connection, programme_id, window_no, carrying_cells(contracts, moved))
         return Books(
             programme_id=programme_id,
             partners={row["code"]: row["partner_id"] for row in partners},
             contracts=contracts,
             carried=past.carried,
-            positions=positions,
+            positions=moved,
             facts=await _facts(connection, window, before, past),
         )
 

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import koinon_verify
-from koinon.audit.sequencer import LogBroken, sequence
+from koinon.audit.alerts import stands_against
+from koinon.audit.operations import log_of
+from koinon.audit.sequencer import sequence
 from koinon.audit.signing import sign_checkpoint
 from koinon.clock import business_date, business_now
 from koinon.commands import run as run_command
@@ -33,6 +35,10 @@ from settlement.runs import Party, Run, run
 
 PAUSE_SECONDS = 0.05
 TIMEOUT_SECONDS = 1800
+
+
+class LogStopped(Exception):
+    """The programme's log does not go on; the message says why and what to do."""
 
 
 class NothingSettled(click.ClickException):
@@ -78,7 +84,7 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
     """Settle everything of a programme that is due, to its published runs, and return their ids.
 
     With a maker the open window is closed before its night, unless today's was closed before. Other workers may do the
-    same at once. Raises RunStopped, and LogBroken from the log.
+    same at once. Raises RunStopped and LogStopped.
     """
     programme_id, now = programme["programme_id"], business_now(programme["clock_at"])
     if maker_staff_id is not None:
@@ -86,10 +92,12 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
             async with transaction() as connection:
                 await ask_for_run(connection, programme_id, maker_staff_id)
     await close_window(programme_id, business_date(now, programme["time_zone"]), now)
+    async with pool().acquire() as connection:
+        log_id = await log_of(connection, programme_id)
     settled: set[int] = set()
     while waiting := await pool().fetch(statements["unsettled_windows"], programme_id):
-        worked = await sequence(runtime)
-        worked = await sign_checkpoint(runtime) or worked
+        worked = await sequence(runtime, programme_id)
+        worked = await sign_checkpoint(runtime, log_id) or worked
         unpublished = [window["run_id"] for window in waiting if window["run_id"] is not None]
         if unpublished:
             worked = await publish_part(runtime, unpublished[0]) or worked
@@ -98,7 +106,10 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
             if window["run_id"] is None and window["state"] == "SEALED":
                 await calculate_run(programme_id, window["window_no"])
                 worked = True
-        if not worked:  # another process has the log, or a window's last writers are still at work
+        if not worked:  # the log stands still, another process has it, or a window's last writers are still at work
+            async with pool().acquire() as connection:
+                if (why := await stands_against(connection, programme_id)) is not None:
+                    raise LogStopped(why)
             await asyncio.sleep(PAUSE_SECONDS)
     return [await pool().fetchval(statements["standing_run"], programme_id, number) for number in sorted(settled)]
 
@@ -160,9 +171,8 @@ async def _settle(settings: Settings, code: str | None, email: str | None) -> tu
                         made += await settle_due(runtime, programme, maker_staff_id)
                 except RunStopped as stopped:
                     failures.append(f"{programme['code']}: {stopped.title}: {stopped}")
-                except LogBroken as broken:
-                    failures.append(f"the log is stopped: {broken}")
-                    break
+                except LogStopped as stopped:
+                    failures.append(f"{programme['code']}: its log is stopped: {stopped}")
                 except TimeoutError:
                     failures.append(f"{programme['code']}: not settled within {TIMEOUT_SECONDS} seconds")
         async with pool().acquire() as connection:

@@ -8,7 +8,9 @@ from typing import Annotated
 import asyncpg
 import msgspec
 
+from koinon.audit.logs import log_path
 from koinon.audit.model import Effect
+from koinon.audit.operations import partner_positions
 from koinon.database import Connection, pool
 from koinon.fields import CurrencyText, PartnerCode, ProgrammeCode
 from koinon.http.cursors import Page, page_of
@@ -35,6 +37,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     partner: str
     window: int
     run_state: str
+    log_id: int
     content: bytes
     sha256: str
     bundle_bytes: int
@@ -44,6 +47,11 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     def bundle_name(self) -> str:
         """Return the name of the bundle's file."""
         return f"{self.partner}-{self.window}.bundle"
+
+    @property
+    def vkey_path(self) -> str:
+        """Return where the public key stands of the log that the statement is in."""
+        return log_path(self.log_id) + "/vkey"
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +101,7 @@ async def published(connection: Connection, partner_id: int, window_no: int | No
         partner=row["partner"],
         window=row["window_no"],
         run_state=row["state"],
+        log_id=row["log_id"],
         content=row["content"],
         sha256=row["sha256"].hex(),
         bundle_bytes=row["size_bytes"],
@@ -130,7 +139,7 @@ async def expected(connection: Connection, partner_id: int) -> Expected:
     past = await read_past(connection, programme_id, calculated + 1, carrying_cells(contracts, []))
     carried: dict[Cell, Carried] = past.carried
     by_window: dict[int, list[Position]] = defaultdict(list)
-    for row in await connection.fetch(statements["partner_positions"], partner_id, calculated):
+    for row in await partner_positions(connection, partner_id, calculated):
         by_window[row["window_no"]].append(position(row, partner))
     for earlier in sorted(number for number in by_window if number < open_window):
         lines = expected_lines(partner, contracts, carried, by_window[earlier])

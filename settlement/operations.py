@@ -17,7 +17,7 @@ from datetime import timedelta
 import structlog
 
 from koinon.audit.leaves import SALT_BYTES, CommitmentTree, commitment, run_leaf
-from koinon.audit.stored import statements as audit_statements
+from koinon.audit.operations import submit
 from koinon.clock import business_date, business_now, machine_now, rfc3339
 from koinon.database import Connection, add, on, pool, transaction
 from koinon.ids import new_id, new_record_id, public
@@ -248,7 +248,7 @@ async def _record(books: Books, calculation: Calculation) -> int:
             standing: int = await connection.fetchval(statements["standing_run"], *place)
             return standing
         leaf = run_leaf(rfc3339(machine_now()), facts.programme, facts.window, tree.root)
-        await connection.execute(audit_statements["submit"], submission_id, leaf)
+        await submit(connection, books.programme_id, submission_id, leaf)
         await _add_lines(connection, run_id, place, calculation)
         await connection.execute(
             statements["add_statements"], run_id, facts.window, tree.size,

@@ -13,8 +13,8 @@ from litestar import Response, Router, get
 from litestar.config.app import AppConfig
 from litestar.params import FromPath, FromQuery
 
+from koinon.audit.logs import log_key
 from koinon.audit.model import StatementLine
-from koinon.audit.signing import log_key
 from koinon.database import pool
 from koinon.http.cursors import PageCursor
 from koinon.parties.rates import decimal_rate
@@ -87,7 +87,7 @@ async def show_statement(request: PageRequest, window: FromPath[int]) -> Respons
         found = await published(connection, _partner(request), window)
         before = (await published_statements(connection, _partner(request), window, 1)).items
     statement = decode_statement(found.content)
-    key = log_key(runtime_of(request))
+    key = log_key(runtime_of(request), found.log_id)
     return await page(
         request,
         "portal",

@@ -1,19 +1,28 @@
 """Publishing a run: once the log has signed its leaf, every partner's bundle is archived as the bytes that it gets.
 
-One bundle a call, so that it may be cut off at any point; a bundle that was archived is never made again.
+One bundle a call, a piece a transaction, so that it may be cut off at any point: the checkpoint that it is made under
+is fixed first, and so the pieces that are there already are those that are made again. A bundle that was archived is
+never made again.
 """
 
-import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator
 from hashlib import sha256
 
+import asyncpg
 import msgspec
 import structlog
-from msgspec import Struct
 
 from koinon.audit.model import Statement
-from koinon.audit.publishing import BundleBefore, CommittedStatement, NotYetSigned, partner_bundle
-from koinon.database import pool, transaction
+from koinon.audit.publishing import (
+    BundleBefore,
+    CommittedStatement,
+    NotYetSigned,
+    SignedLog,
+    extended,
+    partner_bundle,
+    signed_log,
+)
+from koinon.database import Connection, pool, transaction
 from koinon.ids import public
 from koinon.parties.model import contract_line
 from koinon.parties.operations import programme_contracts
@@ -28,12 +37,8 @@ log = structlog.get_logger(__name__)
 decode_statement = msgspec.json.Decoder(Statement).decode
 
 
-class Pieces(Struct, frozen=True):
-    """A bundle in pieces, with the size and the hash of the whole."""
-
-    parts: list[bytes]
-    size_bytes: int
-    sha256: bytes
+class BundleDiffers(Exception):
+    """A piece of a bundle that is there is not the one that is made now: nobody may be given either before a look."""
 
 
 async def publish_part(runtime: Runtime, run_id: int) -> bool:
@@ -54,60 +59,80 @@ async def publish_part(runtime: Runtime, run_id: int) -> bool:
         log.info("run published", run=public("run", run_id), window=run.window_no)
         return True
     named = {reference.version for reference in decode_statement(row["content"]).contracts}
-    # Read without a transaction: what is read never changes, and no snapshot is held while the proofs are made.
     async with pool().acquire() as connection:
         contracts = [
             contract_line(contract)
             for contract in await programme_contracts(connection, row["programme_id"])
             if contract.partner == row["partner"] and str(contract.version) in named
         ]
-        before = await connection.fetchrow(statements["bundle_before"], row["partner_id"], row["window_no"])
         try:
-            lines = await partner_bundle(
-                connection,
-                runtime,
-                programme=(row["programme_id"], row["programme"]),
-                partner=(row["partner_id"], row["partner"]),
-                window_no=row["window_no"],
-                contracts=contracts,
-                before=None if before is None else BundleBefore(**before),
-                statement=CommittedStatement(**{name: row[name] for name in CommittedStatement.__struct_fields__}),
-            )
+            signed, before = await _begun(connection, runtime, run_id, row)
         except NotYetSigned:
             return False
-    await _archive(run_id, row["partner_id"], await asyncio.to_thread(_pieces, lines))
+    blocks = partner_bundle(
+        runtime,
+        programme=(row["programme_id"], row["programme"]),
+        partner=(row["partner_id"], row["partner"]),
+        window_no=row["window_no"],
+        contracts=contracts,
+        statement=CommittedStatement(**{name: row[name] for name in CommittedStatement.__struct_fields__}),
+        signed=signed,
+        before=before,
+    )
+    await _archive(run_id, row["partner_id"], blocks)
     return True
 
 
-async def _archive(run_id: int, partner_id: int, bundle: Pieces) -> None:
-    """Keep a bundle as its bytes; of two that were made at once, the first is kept."""
-    async with transaction() as connection:
-        added = await connection.fetchval(
-            statements["add_bundle"], run_id, partner_id, bundle.size_bytes, bundle.sha256
-        )
-        if added is None:
-            return
-        for part_no, part in enumerate(bundle.parts, 1):
-            await connection.execute(statements["add_bundle_part"], run_id, partner_id, part_no, part)
+async def _begun(
+    connection: Connection, runtime: Runtime, run_id: int, row: asyncpg.Record
+) -> tuple[SignedLog, BundleBefore | None]:
+    """Return the checkpoint that a bundle is made under and the bundle before; the first who asks fixes both.
+
+    Raises NotYetSigned, and LogBroken when the log does not extend the one of the bundle before.
+    """
+    begun = await connection.fetchrow(statements["begun_bundle"], run_id, row["partner_id"])
+    if begun is None:
+        signed = await signed_log(connection, runtime, row["programme_id"])
+        before = await connection.fetchrow(statements["bundle_before"], row["partner_id"], row["window_no"])
+        if before is not None:
+            await extended(
+                connection, BundleBefore(**{name: before[name] for name in ("window_no", "size", "root")}), signed
+            )
+        await connection.execute(
+            statements["begin_bundle"], run_id, row["partner_id"], signed.log_id, signed.size, signed.root,
+            signed.note, None if before is None else before["run_id"],
+        )  # fmt: skip
+        begun = await connection.fetchrow(statements["begun_bundle"], run_id, row["partner_id"])
+    fixed = SignedLog(**{name: begun[name] for name in SignedLog.__struct_fields__})
+    if begun["before_window"] is None:
+        return fixed, None
+    return fixed, BundleBefore(window_no=begun["before_window"], size=begun["before_size"], root=begun["before_root"])
 
 
-def _pieces(lines: Iterator[bytes]) -> Pieces:
-    digest, size = sha256(), 0
-    parts: list[bytes] = []
-    for part in _filled(lines):
+async def _archive(run_id: int, partner_id: int, blocks: AsyncIterator[bytes]) -> None:
+    """Keep a bundle as its bytes, a piece at a time; of two that are made at once, each keeps what the other has not.
+
+    Raises BundleDiffers when a piece that is there is another one: the bundle was begun by another release.
+    """
+    digest, size, part_no = sha256(), 0, 0
+    async for part in _filled(blocks):
+        part_no += 1
+        piece = run_id, partner_id, part_no, part
+        added = await pool().fetchval(statements["add_bundle_part"], *piece)
+        if added is None and not await pool().fetchval(statements["has_bundle_part"], *piece):
+            raise BundleDiffers(f"piece {part_no} of the bundle of {public('par', partner_id)}")
         digest.update(part)
         size += len(part)
-        parts.append(part)
-    return Pieces(parts, size, digest.digest())
+    await pool().execute(statements["add_bundle"], run_id, partner_id, size, digest.digest())
 
 
-def _filled(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines to pieces of at least PART_BYTES; the last one may be smaller."""
+async def _filled(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join blocks to pieces of at least PART_BYTES; the last one may be smaller."""
     waiting: list[bytes] = []
     size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
+    async for block in blocks:
+        waiting.append(block)
+        size += len(block)
         if size >= PART_BYTES:
             yield b"".join(waiting)
             waiting, size = [], 0

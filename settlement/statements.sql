@@ -166,34 +166,47 @@ WHERE s.run_id = $1
     AND NOT EXISTS (SELECT FROM settlement.bundle b WHERE b.run_id = s.run_id AND b.partner_id = s.partner_id)
 ORDER BY pa.code LIMIT 1;
 
--- bundle_before: the beginning of a partner's published bundle of the last window before one
-SELECT r.window_no, substr(p.content, 1, 65536) AS start
-FROM settlement.statement s
-JOIN settlement.run r USING (run_id)
-JOIN settlement.bundle_part p ON p.run_id = s.run_id AND p.partner_id = s.partner_id AND p.part_no = 1
-WHERE s.partner_id = $1 AND s.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
-ORDER BY s.window_no DESC LIMIT 1;
+-- bundle_before: the partner's published bundle of the last window before one, and the log that it was made under
+SELECT r.run_id, r.window_no, c.size, c.root
+FROM settlement.bundle_checkpoint c JOIN settlement.run r USING (run_id)
+WHERE c.partner_id = $1 AND r.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY r.window_no DESC LIMIT 1;
+
+-- begin_bundle: fix the checkpoint that a partner's bundle is made under, unless somebody has
+INSERT INTO settlement.bundle_checkpoint (run_id, partner_id, log_id, size, root, note, extends_run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING;
+
+-- begun_bundle: the checkpoint that a partner's bundle is made under, and the bundle that it extends
+SELECT c.log_id, c.size, c.root, c.note, r.window_no AS before_window, b.size AS before_size, b.root AS before_root
+FROM settlement.bundle_checkpoint c
+LEFT JOIN settlement.bundle_checkpoint b ON b.run_id = c.extends_run_id AND b.partner_id = c.partner_id
+LEFT JOIN settlement.run r ON r.run_id = b.run_id
+WHERE c.run_id = $1 AND c.partner_id = $2;
 
 -- may_publish: whether a run's leaf is under the signed checkpoint, and every earlier window's run is published
 -- A bundle must not be made under a smaller checkpoint than the bundle of the window before it.
 SELECT EXISTS (
-    SELECT FROM settlement.run r JOIN audit.submission s USING (submission_id), audit.log l
+    SELECT FROM settlement.run r JOIN audit.submission s USING (submission_id) JOIN audit.log l USING (log_id)
     WHERE r.run_id = $1 AND s.leaf_index < l.signed_size AND NOT EXISTS (
         SELECT FROM settlement.run e
         WHERE e.programme_id = r.programme_id AND e.window_no < r.window_no AND e.state = 'CALCULATED'));
 
--- add_bundle: a partner's bundle, unless it was archived before
-INSERT INTO settlement.bundle (run_id, partner_id, size_bytes, sha256) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING RETURNING run_id;
+-- add_bundle: a partner's bundle whose pieces are all there, unless it was archived before
+INSERT INTO settlement.bundle (run_id, partner_id, size_bytes, sha256) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
--- add_bundle_part: one piece of a bundle
-INSERT INTO settlement.bundle_part (run_id, partner_id, part_no, content) VALUES ($1, $2, $3, $4);
+-- add_bundle_part: one piece of a bundle, unless it is there
+INSERT INTO settlement.bundle_part (run_id, partner_id, part_no, content) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING part_no;
+
+-- has_bundle_part: whether the piece of a bundle that is there is this one
+SELECT content = $4 FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2 AND part_no = $3;
 
 -- windows: a programme's windows with their runs and what stands against one, the newest first
--- What the ledger cannot do for the programme stands against the window that is to be closed next.
+-- What the ledger cannot do for the programme stands against the window that is to be closed next; what stands still in
+-- the log stands against a run too: its window is not sealed, or its bundles are not signed, before.
 SELECT w.programme_id, w.window_no, w.business_date, w.state, w.opened_at, w.flipped_at, w.closed_at, r.run_id,
-    r.state AS run_state, coalesce(a.code, CASE WHEN l.alert_id IS NOT NULL THEN 'unexpected' END) AS alert,
-    coalesce(a.explanation, l.explanation) AS explanation, coalesce(a.tries, l.tries) AS tries,
+    r.state AS run_state, coalesce(a.code, g.code, CASE WHEN l.alert_id IS NOT NULL THEN 'unexpected' END) AS alert,
+    coalesce(a.explanation, g.explanation, l.explanation) AS explanation, coalesce(a.tries, l.tries) AS tries,
     coalesce(a.retry_at, l.retry_at) AS retry_at
 FROM ledger.settlement_window w
 LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
@@ -207,6 +220,13 @@ LEFT JOIN (
     FROM ledger.alert l WHERE l.programme_id = $1 AND l.cleared_at IS NULL
     ORDER BY l.raised_at, l.alert_id LIMIT 1
 ) l ON l.window_no = w.window_no
+LEFT JOIN LATERAL (
+    SELECT s.code, s.explanation FROM audit.programme_log p JOIN audit.alert s USING (log_id)
+    WHERE p.programme_id = w.programme_id AND s.cleared_at IS NULL
+        AND (s.programme_id = w.programme_id OR s.programme_id IS NULL)
+        AND (s.window_no = w.window_no OR (s.window_no IS NULL AND (w.state = 'CLOSED' OR r.state = 'CALCULATED')))
+    ORDER BY s.raised_at, s.alert_id LIMIT 1
+) g ON true
 WHERE w.programme_id = $1 AND ($2::bigint IS NULL OR w.window_no < $2)
 ORDER BY w.window_no DESC LIMIT $3;
 
@@ -246,10 +266,11 @@ ORDER BY p.partner_id IS NULL, n.party;
 
 -- published_statement: a partner's statement of a window, or of the last window that was published
 SELECT r.run_id, r.window_no, r.state, pa.partner_id, pa.code AS partner, s.content, s.sha256, b.size_bytes,
-    b.sha256 AS bundle_sha256
+    b.sha256 AS bundle_sha256, c.log_id
 FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
 JOIN settlement.bundle b USING (run_id, partner_id)
+JOIN settlement.bundle_checkpoint c USING (run_id, partner_id)
 JOIN parties.partner pa ON pa.partner_id = s.partner_id
 WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR s.window_no = $2)
     AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
@@ -279,14 +300,6 @@ LEFT JOIN LATERAL (
     ORDER BY s.window_no DESC LIMIT 1
 ) r ON true
 WHERE pa.partner_id = $1;
-
--- partner_positions: a partner's points by window, effect, version and counterparty, of the windows after one
-SELECT o.window_no, o.effect, o.version, c.code AS counterparty, o.counterparty_version,
-    sum(o.points)::bigint AS points, count(*) AS entries
-FROM audit.opening o LEFT JOIN parties.partner c ON c.partner_id = o.counterparty_id
-WHERE o.partner_id = $1 AND o.window_no > $2
-GROUP BY o.window_no, o.effect, o.version, c.code, o.counterparty_version
-ORDER BY o.window_no;
 
 -- programmes: programmes by code, one or all, with their time
 SELECT programme_id, code, name, time_zone, clock_at FROM parties.programme

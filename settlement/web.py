@@ -35,6 +35,8 @@ from settlement.runs import Run, RunSummary, Window, run, runs, window, windows
 PAGE = 50
 PRIVATE = "private, no-cache"
 JSON_LINES = "application/jsonl"
+VKEY = "https://c2sp.org/signed-note"
+"""The relation of a statement to the key of its log: that specification says what the key's text is."""
 
 Asking = Request[Caller, Any, Any]
 WindowNumber = Annotated[
@@ -156,9 +158,12 @@ async def add_approval(request: Asking, run_id: FromPath[str]) -> Response[bytes
 async def read_statement(
     request: Asking, window: FromQuery[WindowNumber] = None, partner: FromQuery[OfPartner] = None
 ) -> Response[bytes]:
-    """Read a partner's statement: the canonical bytes that the log's run leaf commits to; amounts in minor units."""
+    """Read a partner's statement: the canonical bytes that the log's run leaf commits to; amounts in minor units.
+
+    The header `Link` names the public key of the programme's log.
+    """
     statement = await _published(request, window, partner)
-    headers = _tagged(statement.sha256)
+    headers = _tagged(statement.sha256, statement)
     if _known(request, statement.sha256):
         return Response(b"", status_code=304, headers=headers)
     return Response(statement.content, media_type="application/json", headers=headers)
@@ -175,9 +180,12 @@ async def read_statement(
 async def read_bundle(
     request: Asking, window: FromQuery[WindowNumber] = None, partner: FromQuery[OfPartner] = None
 ) -> Response[Any]:
-    """Download a partner's bundle, which `koinon verify` checks alone: the very bytes that were published."""
+    """Download a partner's bundle, which `koinon verify` checks alone: the very bytes that were published.
+
+    The header `Link` names the public key of the programme's log.
+    """
     statement = await _published(request, window, partner)
-    headers = _tagged(statement.bundle_sha256)
+    headers = _tagged(statement.bundle_sha256, statement)
     if _known(request, statement.bundle_sha256):
         return Response(b"", status_code=304, headers=headers)
     headers |= {
@@ -253,8 +261,8 @@ def _asked(prefix: str, text: str, pointer: str) -> int:
         raise invalid_field(pointer, str(error)) from None
 
 
-def _tagged(digest: str) -> dict[str, str]:
-    return {"ETag": f'"{digest}"', "Cache-Control": PRIVATE}
+def _tagged(digest: str, statement: Published) -> dict[str, str]:
+    return {"ETag": f'"{digest}"', "Cache-Control": PRIVATE, "Link": f'<{statement.vkey_path}>; rel="{VKEY}"'}
 
 
 def _known(request: Asking, digest: str) -> bool:

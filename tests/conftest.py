@@ -134,7 +134,7 @@ class Databases:
         LOOP
             EXECUTE 'DELETE FROM ' || name;
         END LOOP;
-        INSERT INTO audit.log (log_id, size, root) VALUES (1, 0, sha256(''));
+        INSERT INTO audit.log (log_id) VALUES (1);
     END
     $$
     """

@@ -16,7 +16,7 @@ from load_tests.driver.day import Day
 from load_tests.driver.installation import driven, new_operator, settings_with, started
 from load_tests.driver.mail import Mailroom
 from load_tests.driver.night import Night
-from load_tests.driver.opening import Opening
+from load_tests.driver.opening import Opened, Opening
 from load_tests.driver.screen import Screen
 from load_tests.simulator import Plan, Scale, make_coalition, make_day
 from load_tests.simulator.model import Coalition, Member, Partner
@@ -88,11 +88,11 @@ class Drive:
     async def run(self, coalition: Coalition, plan: Plan, begun: float, *, leave: bool) -> None:
         """Live the day and the night, print what came of it, and stay unless told to leave."""
         async with self.mailroom.open():
-            code = await self._whole_day(coalition, plan, begun)
+            opened = await self._whole_day(coalition, plan, begun)
             if not leave:
-                await self._stay(coalition, code)
+                await self._stay(coalition, opened)
 
-    async def _whole_day(self, coalition: Coalition, plan: Plan, begun: float) -> str:
+    async def _whole_day(self, coalition: Coalition, plan: Plan, begun: float) -> Opened:
         async with Connection(self.address) as connection:
             first, second = await asyncio.gather(
                 *(
@@ -113,10 +113,11 @@ class Drive:
                 run = await night.settle(plan.close_at)
                 reports = await night.verify(run.window, day.receipts, self.folder)
             self._print(run, reports, connection.requests, time.monotonic() - begun)
-        return code
+        return opened
 
-    async def _stay(self, coalition: Coalition, code: str) -> None:
+    async def _stay(self, coalition: Coalition, opened: Opened) -> None:
         """Say where to look and who may sign in, and print the codes that are mailed, until Ctrl-C."""
+        code = opened.code
         member, brand = tried(coalition.members), coalition.partners[0]
         where = self.address
         self.screen.say(
@@ -125,7 +126,7 @@ class Drive:
             f"  portal    {where}/sign-in/staff   {owner(code, brand)} ({brand.name})\n"
             f"  office    {where}/sign-in/staff   {OPERATORS[0][0]}\n"
             f"  API       {where}/schema\n"
-            f"  log       {where}/log/checkpoint\n"
+            f"  log       {where}/log/sandbox/{opened.programme}/checkpoint\n"
         )
         self.mailroom.watcher = self._show_letter
         await asyncio.Event().wait()

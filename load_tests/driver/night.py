@@ -50,12 +50,16 @@ class Night:
         return msgspec.convert(approved, Run)
 
     async def verify(self, window: int, receipts: Receipts, folder: Path) -> dict[str, dict[str, Any]]:
-        """Download every brand's bundle, write it beside its receipts, verify both, and return the reports."""
+        """Download every brand's bundle, write it beside its receipts, verify both, and return the reports.
+
+        The key that is pinned is that of the sandbox programme's own log.
+        """
+        vkey = await self.operator.api.read(f"/log/sandbox/{self.opened.programme}/vkey")
         async with self.screen.step("bundles downloaded", len(receipts)) as step:
             await together(step, (self._download(brand, window, receipts[brand], folder) for brand in receipts))
         gate = asyncio.Semaphore(VERIFIERS)
         async with self.screen.step("bundles verified", len(receipts)) as step:
-            reports = await together(step, (_verify(brand, folder, gate) for brand in receipts))
+            reports = await together(step, (_verify(brand, folder, vkey.decode(), gate) for brand in receipts))
         return dict(zip(receipts, reports, strict=True))
 
     async def _published(self, window: int) -> str:
@@ -78,9 +82,10 @@ class Night:
         (folder / f"{brand}.receipts").write_bytes(lines)
 
 
-async def _verify(brand: str, folder: Path, gate: asyncio.Semaphore) -> dict[str, Any]:
-    """Verify a bundle as its brand does: another program, with nothing but the two files."""
-    arguments = (str(folder / f"{brand}.bundle"), "--receipts", str(folder / f"{brand}.receipts"), "--json")
+async def _verify(brand: str, folder: Path, vkey: str, gate: asyncio.Semaphore) -> dict[str, Any]:
+    """Verify a bundle as its brand does: another program, with nothing but the two files and the log's key."""
+    bundle, receipts = str(folder / f"{brand}.bundle"), str(folder / f"{brand}.receipts")
+    arguments = (bundle, "--receipts", receipts, "--key", vkey, "--json")
     async with gate:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "koinon_verify", *arguments, stdout=asyncio.subprocess.PIPE

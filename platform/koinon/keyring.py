@@ -1,23 +1,32 @@
-"""The installation's own private keys, one file each, in a folder that only it can read."""
+"""The installation's own keys, one file each, in a folder that only it can read.
+
+The logs' signing keys are read by whoever signs, the worker, and by nobody else: every other process knows them by
+their public halves, so that the folder of a web process needs neither `log.pem` nor `sandbox-log.pem`.
+"""
 
 import os
 import re
 from pathlib import Path
+from tempfile import mkstemp
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 SECRET_BYTES = 32
 MASTER_BYTES = 32
 MASTER = re.compile(r"master\.([1-9][0-9]{0,8})\.key")
+LOG = "log"
+SANDBOX_LOG = "sandbox-log"
 
 
 class KeysMissing(Exception):
@@ -69,9 +78,13 @@ class MasterKeys:
 
 
 class Keyring(msgspec.Struct, frozen=True):
-    """The log's and the tokens' signing keys (Ed25519), the secret of codes and of journals' names, the master keys."""
+    """What every process holds: the logs' public keys, the tokens' key, the secret of codes and names, master keys.
 
-    log: Ed25519PrivateKey
+    All keys are Ed25519. `log` is the live log's, `sandbox_log` that of all sandbox programmes' logs.
+    """
+
+    log: Ed25519PublicKey
+    sandbox_log: Ed25519PublicKey
     token: Ed25519PrivateKey
     secret: bytes
     masters: MasterKeys
@@ -80,9 +93,12 @@ class Keyring(msgspec.Struct, frozen=True):
 def create(folder: Path) -> None:
     """Make the keys that are missing; an existing key is never replaced."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("log", "token"):
+    for name in (LOG, SANDBOX_LOG, "token"):
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_once(folder / f"{name}.pem", pem)
+    for name in (LOG, SANDBOX_LOG):
+        public = signing_key(folder, name).public_key()
+        _write_once(folder / f"{name}.pub.pem", public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     _write_once(folder / "secret", os.urandom(SECRET_BYTES))
     if not _master_versions(folder):
         _write_once(folder / _master_name(1), os.urandom(MASTER_BYTES))
@@ -97,19 +113,27 @@ def add_master(folder: Path) -> int:
 
 
 def load(folder: Path) -> Keyring:
-    """Read the keys; raises KeysMissing."""
+    """Read the keys that every process holds; raises KeysMissing."""
     try:
         keyring = Keyring(
-            log=_ed25519(folder / "log.pem"),
-            token=_ed25519(folder / "token.pem"),
+            log=_public(folder / f"{LOG}.pub.pem"),
+            sandbox_log=_public(folder / f"{SANDBOX_LOG}.pub.pem"),
+            token=_private(folder / "token.pem"),
             secret=(folder / "secret").read_bytes(),
             masters=MasterKeys(folder),
         )
     except FileNotFoundError as error:
-        message = f"{error.filename} is missing: run `koinon keys init`, once for all processes of an installation"
-        raise KeysMissing(message) from None
+        raise _missing(error) from None
     keyring.masters.newest()
     return keyring
+
+
+def signing_key(folder: Path, name: str) -> Ed25519PrivateKey:
+    """Read the key that signs the live log (`LOG`) or all sandbox programmes' (`SANDBOX_LOG`); raises KeysMissing."""
+    try:
+        return _private(folder / f"{name}.pem")
+    except FileNotFoundError as error:
+        raise _missing(error) from None
 
 
 def derived(secret: bytes, purpose: bytes) -> bytes:
@@ -117,9 +141,23 @@ def derived(secret: bytes, purpose: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"koinon " + purpose).derive(secret)
 
 
-def _ed25519(path: Path) -> Ed25519PrivateKey:
+def _missing(error: FileNotFoundError) -> KeysMissing:
+    return KeysMissing(
+        f"{error.filename} is missing: run `koinon keys init`, once for all processes of an installation"
+    )
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
     key = load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
+        message = f"{path} is not an Ed25519 key"
+        raise KeysMissing(message)
+    return key
+
+
+def _public(path: Path) -> Ed25519PublicKey:
+    key = load_pem_public_key(path.read_bytes())
+    if not isinstance(key, Ed25519PublicKey):
         message = f"{path} is not an Ed25519 key"
         raise KeysMissing(message)
     return key
@@ -134,17 +172,21 @@ def _master_versions(folder: Path) -> list[int]:
 
 
 def _write_once(path: Path, data: bytes) -> bool:
-    """Write a file that is not there yet, durably; tells whether it was not."""
-    # O_EXCL: of two processes that start together, one makes the key and the other reads it.
+    """Write a file that is not there yet, whole and durably; tells whether it was not."""
+    # A link is made whole or not at all: of two processes that start together, one makes the key and both read it.
+    descriptor, temporary = mkstemp(dir=path.parent)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        # What is sealed under a key outlives a power cut; so must the key.
-        os.fsync(file.fileno())
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            # What is sealed under a key outlives a power cut; so must the key.
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    finally:
+        Path(temporary).unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

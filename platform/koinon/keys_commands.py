@@ -36,6 +36,7 @@ def init() -> None:
     settings = settings_or_exit()
     create(settings.keys_folder)
     click.echo(f"the keys are in {settings.keys_folder}: keep a copy where nobody else can read it")
+    click.echo("a sandbox programme has a log of its own, under another key: /log/sandbox/PROGRAMME/vkey")
     click.echo("the log's public key, which brands pin with `koinon verify --key` and find at /log/vkey:")
     click.echo(public_key(settings.log_origin, load(settings.keys_folder).log).text)
 

@@ -133,7 +133,33 @@ CREATE TABLE settlement.approval (
     CONSTRAINT approval_second_person CHECK (staff_id IS DISTINCT FROM maker_staff_id)
 );
 
--- A partner's bundle as it was published, in pieces of a megabyte, so that nobody has to hold it whole.
+-- The checkpoint that a partner's bundle is made under, and the run whose bundle for the partner it extends: fixed before
+-- its first piece, so that whoever makes the bundle, or goes on after a crash, makes the same bytes; and what the
+-- partner's next bundle is held to.
+CREATE TABLE settlement.bundle_checkpoint (
+    run_id bigint NOT NULL,
+    partner_id bigint NOT NULL,
+    log_id bigint NOT NULL,
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    extends_run_id bigint,
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run_id, partner_id),
+    FOREIGN KEY (run_id, partner_id) REFERENCES settlement.statement,
+    FOREIGN KEY (extends_run_id, partner_id) REFERENCES settlement.bundle_checkpoint
+);
+
+-- A partner's bundle in pieces of about a megabyte, each written as it is made, so that nobody has to hold it whole; and
+-- the size and hash of the whole once the last piece is there.
+CREATE TABLE settlement.bundle_part (
+    run_id bigint NOT NULL,
+    partner_id bigint NOT NULL,
+    part_no integer NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (run_id, partner_id, part_no),
+    FOREIGN KEY (run_id, partner_id) REFERENCES settlement.bundle_checkpoint
+);
 CREATE TABLE settlement.bundle (
     run_id bigint NOT NULL,
     partner_id bigint NOT NULL,
@@ -141,15 +167,7 @@ CREATE TABLE settlement.bundle (
     sha256 bytea NOT NULL,
     published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run_id, partner_id),
-    FOREIGN KEY (run_id, partner_id) REFERENCES settlement.statement
-);
-CREATE TABLE settlement.bundle_part (
-    run_id bigint NOT NULL,
-    partner_id bigint NOT NULL,
-    part_no integer NOT NULL,
-    content bytea NOT NULL,
-    PRIMARY KEY (run_id, partner_id, part_no),
-    FOREIGN KEY (run_id, partner_id) REFERENCES settlement.bundle
+    FOREIGN KEY (run_id, partner_id) REFERENCES settlement.bundle_checkpoint
 );
 
 -- Why a window's run could not be made, how often it was tried, and when it is tried again; it is cleared by the run

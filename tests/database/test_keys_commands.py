@@ -124,7 +124,9 @@ def test_the_installation_s_keys_are_made_once(koinon: CliRunner, tmp_path: Path
     assert again.output.splitlines()[-1] == vkey
     assert parse_key(vkey).name == "koinon.example/log"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
-    assert set(first) == {"log.pem", "token.pem", "secret", "master.1.key"}
+    pairs = {"log.pem", "log.pub.pem", "sandbox-log.pem", "sandbox-log.pub.pem"}
+    assert set(first) == pairs | {"token.pem", "secret", "master.1.key"}
+    assert load(folder).sandbox_log != load(folder).log
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

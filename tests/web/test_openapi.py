@@ -184,7 +184,7 @@ def test_examples_are_no_card_numbers(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             assert not holds_card_number(str(parameter.get("example", ""))), path
-            assert parameter["in"] != "path" or "example" in parameter or path == "/log/tile/{path}", path
+            assert parameter["in"] != "path" or "example" in parameter or "/tile/{path}" in path, path
 
 
 def test_numbers_of_a_night_agree(document: dict[str, Any]) -> None:

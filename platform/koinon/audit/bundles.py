@@ -1,7 +1,7 @@
 """Writes a partner's bundle: one file of canonical JSON lines that `koinon verify` checks alone.
 
 Everything is given: checkpoint, contracts, openings, statement, and a function that proves a leaf's inclusion
-under that checkpoint. Contents go in as the very bytes that were committed to.
+under that checkpoint. Contents go in as the very bytes that were committed to. Nobody holds a bundle whole.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,10 +52,10 @@ class Extended(Struct, frozen=True, kw_only=True):
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
-    """What a partner's bundle of one window says; the key's name is the log's origin.
+    """What a partner's bundle of one window says around its entries; the key's name is the log's origin.
 
-    `note` is the signed checkpoint that every proof leads to. `entries` come in the order of the partner's
-    counters, from 1, and may be drawn lazily; contracts may come in any order. `extends` is None in a partner's first.
+    `note` is the signed checkpoint that every proof leads to. Contracts may come in any order. `extends` is None in a
+    partner's first.
     """
 
     programme: str
@@ -65,22 +65,51 @@ class Bundle(Struct, frozen=True, kw_only=True):
     note: str
     extends: Extended | None = None
     contracts: Sequence[ContractTerms]
-    entries: Iterable[BundleEntry]
     seal: Committed
     statement: Committed
 
 
-def bundle_lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
-    """Yield a bundle's lines, each with its newline, ending with the count and hash of all before it."""
-    count, digest = 0, sha256()
-    for line in _lines(bundle, prove):
-        count += 1
-        digest.update(line)
-        yield line
-    yield canonical({"type": "end", "lines": str(count), "sha256": digest.hexdigest()}) + b"\n"
+class BundleWriter:
+    """Writes a bundle a block of whole lines at a time: its head, its entries as they come, its foot.
+
+    The foot ends with the count and hash of all lines before, so that each block is written once and in this order.
+    """
+
+    def __init__(self, bundle: Bundle, prove: Prove) -> None:
+        """Take what the bundle says, and what proves a leaf's inclusion under its checkpoint."""
+        self._bundle = bundle
+        self._prove = prove
+        self._lines = 0
+        self._digest = sha256()
+
+    def head(self) -> bytes:
+        """Write what the bundle is of, its checkpoint, what that extends, and the contracts."""
+        return self._written(_head(self._bundle))
+
+    def entries(self, entries: Iterable[BundleEntry]) -> bytes:
+        """Write the next entries, in the order of the partner's counters, from 1."""
+        return self._written(_line(_entry(entry, self._prove)) for entry in entries)
+
+    def foot(self) -> bytes:
+        """Write the seal, the statement and the last line."""
+        block = self._written(
+            [
+                _line(_committed("seal", "content", self._bundle.seal, self._prove)),
+                _line(_committed("statement", "statement", self._bundle.statement, self._prove)),
+            ]
+        )
+        end = {"type": "end", "lines": str(self._lines), "sha256": self._digest.hexdigest()}
+        return block + self._written([_line(end)])
+
+    def _written(self, lines: Iterable[bytes]) -> bytes:
+        written = list(lines)
+        block = b"".join(written)
+        self._lines += len(written)
+        self._digest.update(block)
+        return block
 
 
-def _lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
+def _head(bundle: Bundle) -> Iterator[bytes]:
     yield _line(
         {
             "type": "bundle",
@@ -104,10 +133,6 @@ def _lines(bundle: Bundle, prove: Prove) -> Iterator[bytes]:
         )
     for terms in sorted(bundle.contracts, key=lambda terms: int(terms.version)):
         yield contract_bytes(terms) + b"\n"
-    for entry in bundle.entries:
-        yield _line(_entry(entry, prove))
-    yield _line(_committed("seal", "content", bundle.seal, prove))
-    yield _line(_committed("statement", "statement", bundle.statement, prove))
 
 
 def _entry(entry: BundleEntry, prove: Prove) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from msgspec import Struct
 from koinon.audit.model import Effect
 
 
+class NoLeaf(ValueError):
+    """A journal cannot become a leaf; the message says why, in words for the operator."""
+
+
 class Part(Struct, frozen=True):
     """A journal's movements between the same parties and versions, summed."""
 
@@ -52,7 +56,7 @@ TILL_EFFECTS = {"hold": Effect.HELD, "release": Effect.RELEASED}
 def effects(journal: LoggedJournal) -> list[Seen]:
     """Return the effects of a journal on its parties, in a fixed order.
 
-    Raises ValueError for a kind that no party is known to see.
+    Raises NoLeaf for a kind that no party is known to see, and for points that nobody accepted.
     """
     if journal.kind in ISSUER_EFFECTS:
         effect, sign = ISSUER_EFFECTS[journal.kind]
@@ -72,7 +76,7 @@ def effects(journal: LoggedJournal) -> list[Seen]:
                 version=_some(first.acceptor_version),
             )
         ]
-    raise ValueError(f"nobody is known to see a journal of kind {journal.kind}")
+    raise NoLeaf(f"nobody is known to see a journal of kind {journal.kind}")
 
 
 def _by_issuer(parts: Iterable[Part]) -> list[tuple[int, int, int]]:
@@ -114,5 +118,5 @@ def _burnt(parts: Sequence[Part], sign: int) -> list[Seen]:
 
 def _some(value: int | None) -> int:
     if value is None:
-        raise ValueError("a till's movement names its acceptor and version")
+        raise NoLeaf("a till's movement names its acceptor and version")
     return value

@@ -98,10 +98,11 @@ class LeafProof(Struct, frozen=True):
         return "\n".join(lines)
 
 
-def public_key(name: str, private_key: Ed25519PrivateKey, kind: int = ED25519) -> NoteKey:
-    """Return the public half of a signing key under its name; the name of a log's key is its origin."""
+def public_key(name: str, key: Ed25519PrivateKey | Ed25519PublicKey, kind: int = ED25519) -> NoteKey:
+    """Return the public half of a key under its name; the name of a log's key is its origin."""
     _check_name(name)
-    return NoteKey(name, kind, private_key.public_key().public_bytes_raw())
+    half = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+    return NoteKey(name, kind, half.public_bytes_raw())
 
 
 def parse_key(text: str) -> NoteKey:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from litestar.config.app import AppConfig
 
+from koinon.audit.operations import open_log
 from koinon.audit.sequencer import sequence
 from koinon.audit.signing import sign_checkpoint
 from koinon.audit.web import router
-from koinon.context import Context, Job
+from koinon.context import Context, Job, OpenedProgramme
+from koinon.database import Connection
 
 
 class Audit(Context):
@@ -18,6 +20,10 @@ class Audit(Context):
         """Add the log's public routes."""
         app_config.route_handlers.append(router)
         return app_config
+
+    async def programme_opened(self, connection: Connection, programme: OpenedProgramme) -> None:
+        """Open a sandbox programme's own log; a live one is logged with all other live ones."""
+        await open_log(connection, programme_id=programme.programme_id, mode=programme.mode)
 
     def functions(self) -> Sequence[Path]:
         """Return the grants."""

@@ -1,110 +1,28 @@
 """The sequencer over real PostgreSQL: every journal gets a leaf, counters are dense, seals commit to sums."""
 
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any
-from uuid import UUID
+from datetime import timedelta
 
 import asyncpg
 import msgspec
 import pytest
 
-from koinon import keyring
+from koinon.audit.alerts import standing_alerts
+from koinon.audit.appending import LogBroken
+from koinon.audit.logs import checkpoint_path, log_key
 from koinon.audit.notes import open_note, parse_checkpoint
-from koinon.audit.sequencer import LogBroken, sequence
-from koinon.audit.signing import checkpoint_path, log_key, sign_checkpoint
-from koinon.audit.stored import statements as audit_statements
+from koinon.audit.operations import positions, submit
+from koinon.audit.sequencer import sequence
+from koinon.audit.signing import sign_log
 from koinon.audit.stored import stored_tree
 from koinon.audit.tree import leaf_hash, verify_inclusion
 from koinon.database import transaction
 from koinon.ids import new_id, new_record_id
 from koinon.ledger.jobs import close_window
-from koinon.ledger.model import Capture, Earn, Hold
+from koinon.ledger.model import Earn
 from koinon.ledger.names import journal_name
-from koinon.ledger.operations import Ledger, open_account, post_now, statements
+from koinon.ledger.operations import post_now
 from koinon.runtime import Runtime
-from koinon.settings import Settings
-
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
-
-
-class Book:
-    """A programme with two partners and one account."""
-
-    def __init__(self) -> None:
-        """Choose the ids."""
-        self.programme, self.unit, self.account, self.grocer, self.fuel = (new_id() for _ in range(5))
-
-    async def open(self) -> None:
-        """Write the programme, its partners and the account."""
-        async with transaction() as connection:
-            await connection.execute(
-                "INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency,"
-                " face_value_num, face_value_den, unit_id, operator_id)"
-                " VALUES ($1, 'demo', 'Demo', 'sandbox', 'UTC', 'EUR', 1, 1, $2, 1)",
-                self.programme,
-                self.unit,
-            )
-            await connection.execute("INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit, self.programme)
-            for partner, code in ((self.grocer, "grocer"), (self.fuel, "fuel")):
-                await connection.execute(
-                    "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)",
-                    partner,
-                    self.programme,
-                    code,
-                )
-            await connection.execute(statements["first_window"], self.programme, TODAY, NOW)
-            await open_account(
-                connection, account_id=self.account, programme_id=self.programme, unit_id=self.unit, now=NOW
-            )
-
-    def base(self, key: str, partner: int) -> dict[str, Any]:
-        """Return what every command of a partner says."""
-        return {
-            "caller": "par_test", "key": key, "content_hash": "00", "account_id": self.account,
-            "unit_id": self.unit, "occurred_at": NOW, "partner_id": partner,
-        }  # fmt: skip
-
-    async def day(self) -> None:
-        """Earn 400 at the grocer and 200 at the fuel station, then burn 600 at the fuel station."""
-        earned = await post_now(
-            self.programme,
-            [
-                Earn(version=1, points=400, **self.base("1", self.grocer)),
-                Earn(version=2, points=200, **self.base("2", self.fuel)),
-                Hold(
-                    version=2, points=600, today=TODAY, proof_kind="pay_code", proof_ref="a",
-                    hold_expires_at=NOW + timedelta(hours=1), **self.base("3", self.fuel),
-                ),
-            ],
-        )  # fmt: skip
-        hold = UUID(earned[2].answer["hold_id"])
-        captured = await post_now(self.programme, [Capture(hold_id=hold, **self.base("4", self.fuel))])
-        assert captured[0].status == "posted"
-
-
-@pytest.fixture
-def runtime(tmp_path: Path) -> Runtime:
-    """Give a runtime with keys of its own."""
-    settings = Settings(folder=tmp_path)
-    keyring.create(settings.keys_folder)
-    return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
-
-
-@pytest.fixture
-async def book(database: asyncpg.Pool) -> Book:
-    """Give a programme after its day, with nothing logged yet."""
-    book = Book()
-    await book.open()
-    await book.day()
-    return book
-
-
-async def drain(runtime: Runtime) -> None:
-    """Run the sequencer until it has nothing to do."""
-    while await sequence(runtime):
-        pass
+from tests.database.audit.book import NOW, TODAY, Book, drain
 
 
 async def test_every_journal_gets_one_leaf_and_dense_counters(
@@ -113,7 +31,7 @@ async def test_every_journal_gets_one_leaf_and_dense_counters(
     """Four journals make four leaves; each partner's effects are numbered from 1 without a gap."""
     await drain(runtime)
 
-    assert await database.fetchval("SELECT size FROM audit.log") == 4
+    assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = $1", book.log_id) == 4
     assert await database.fetchval("SELECT count(*) FROM ledger.outbox WHERE leaf_index IS NULL") == 0
     rows = await database.fetch(
         "SELECT p.code, o.counter, o.effect, o.points, o.version FROM audit.opening o"
@@ -154,15 +72,17 @@ async def test_contents_name_journals_as_receipts_do(database: asyncpg.Pool, run
         assert [msgspec.json.decode(content)["journal"] for content in contents] == [name] * len(contents)
 
 
-async def test_a_leaf_that_no_entry_holds_stops_the_log(database: asyncpg.Pool, runtime: Runtime) -> None:
-    """An entry of the log has 65,535 bytes at most: a longer leaf is not appended, and the log says so."""
+async def test_a_leaf_that_no_entry_holds_is_not_taken(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
+    """An entry of the log has 65,535 bytes at most: a longer leaf that is handed in waits, and an alert stands."""
     async with transaction() as connection:
-        await connection.execute(audit_statements["submit"], new_record_id(), b"x" * 65_536)
+        await submit(connection, book.programme, new_record_id(), b"x" * 65_536)
 
-    with pytest.raises(LogBroken, match="a leaf has 65536 bytes, and an entry of the log at most 65535"):
-        await sequence(runtime)
+    await drain(runtime)
 
-    assert await database.fetchval("SELECT count(*) FROM audit.entry") == 0
+    assert await database.fetchval("SELECT count(*) FROM audit.entry") == 4, "the journals alone"
+    assert await database.fetchval("SELECT leaf_index FROM audit.submission") is None
+    (alert,) = await standing_alerts(database, 10)
+    assert (alert.programme, alert.code, alert.journal_id) == ("demo", "submissions-stopped", None)
 
 
 async def test_a_closed_window_is_sealed_with_each_partners_sums(
@@ -185,27 +105,102 @@ async def test_a_closed_window_is_sealed_with_each_partners_sums(
     assert contents["fuel"]["counter"] == "5"
 
 
-async def test_no_seal_before_every_journal_has_its_leaf(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
-    """The first slice after the close appends journals; the seal comes after the last of them."""
+async def test_no_seal_before_every_journal_has_its_leaf(
+    database: asyncpg.Pool, runtime: Runtime, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice that leaves one journal of a closed window without its leaf does not seal it; the next one does."""
     await close_window(book.programme, TODAY + timedelta(days=1), NOW + timedelta(days=1))
+    monkeypatch.setattr("koinon.audit.appending.BATCH_JOURNALS", 3)
     await sequence(runtime)
 
+    assert await database.fetchval("SELECT count(*) FROM audit.entry") == 3
     assert await database.fetchval("SELECT count(*) FROM audit.seal") == 0
     assert await database.fetchval("SELECT state FROM ledger.settlement_window WHERE window_no = 1") == "CLOSED"
+    await sequence(runtime)
+    assert await database.fetchval("SELECT count(*) FROM audit.seal") == 2
+
+
+async def test_running_totals_are_the_sums_of_the_openings(
+    database: asyncpg.Pool, runtime: Runtime, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several batches each cell's points and entries, and each last counter, are those of what was opened."""
+    monkeypatch.setattr("koinon.audit.appending.BATCH_JOURNALS", 1)
+    await drain(runtime)
+    await book.post(Earn(version=1, points=5, **book.base("9", book.grocer)))
+    await drain(runtime)
+
+    cell = "partner_id, window_no, unit_id, effect, version, counterparty_id, counterparty_version"
+    summed = await database.fetch(
+        f"SELECT {cell}, programme_id, sum(points)::bigint, count(*) FROM audit.opening"  # noqa: S608  # names of ours
+        f" GROUP BY {cell}, programme_id ORDER BY {cell}"
+    )
+    assert summed == await database.fetch(
+        f"SELECT {cell}, programme_id, points, entries FROM audit.total ORDER BY {cell}"  # noqa: S608  # names of ours
+    )
+    assert [row["counter"] for row in await database.fetch("SELECT counter FROM audit.counter ORDER BY counter")] == [
+        3,
+        5,
+    ]
+    kept = await positions(database, book.programme, 1)
+    assert [tuple(row) for row in kept if row["partner"] == "grocer"] == [
+        ("grocer", "honoured", 1, "fuel", 2, 400, 1),
+        ("grocer", "issued", 1, None, None, 405, 2),
+    ]
+
+
+async def test_counters_are_dense_over_all_units_of_a_window(
+    database: asyncpg.Pool, runtime: Runtime, book: Book
+) -> None:
+    """Two units of one programme share a partner's counters, and have totals of their own."""
+    stamps = new_id()
+    async with transaction() as connection:
+        await connection.execute("INSERT INTO ledger.unit VALUES ($1, $2, 'stamps')", stamps, book.programme)
+        await connection.execute(
+            "INSERT INTO ledger.wallet (account_id, unit_id) VALUES ($1, $2)", book.account, stamps
+        )
+    await book.post(
+        Earn(version=1, points=7, **book.base("8", book.grocer, stamps)),
+        Earn(version=1, points=1, **book.base("9", book.grocer)),
+    )
+    await close_window(book.programme, TODAY + timedelta(days=1), NOW + timedelta(days=1))
+    await drain(runtime)
+
+    rows = await database.fetch(
+        "SELECT counter, content FROM audit.opening WHERE partner_id = $1 ORDER BY counter", book.grocer
+    )
+    assert [row["counter"] for row in rows] == [1, 2, 3, 4]
+    contents = [msgspec.json.decode(row["content"]) for row in rows]
+    assert [each["counter"] for each in contents] == ["1", "2", "3", "4"]
+    assert sorted((each["unit"], each["effect"], each["points"]) for each in contents) == [
+        ("points", "honoured", "400"),
+        ("points", "issued", "1"),
+        ("points", "issued", "400"),
+        ("stamps", "issued", "7"),
+    ]
+    totals = await database.fetch(
+        "SELECT u.code, t.points, t.entries FROM audit.total t JOIN ledger.unit u USING (unit_id)"
+        " WHERE t.partner_id = $1 AND t.effect = 'issued' ORDER BY u.code",
+        book.grocer,
+    )
+    assert [tuple(row) for row in totals] == [("points", 401, 2), ("stamps", 7, 1)]
+    sealed = msgspec.json.decode(
+        await database.fetchval("SELECT content FROM audit.seal WHERE partner_id = $1", book.grocer)
+    )
+    assert sealed["counter"] == "4"
 
 
 async def test_the_signed_checkpoint_holds_every_leaf(database: asyncpg.Pool, runtime: Runtime, book: Book) -> None:
     """The note is signed by the log's key, and its root includes each entry at its index."""
     await drain(runtime)
-    assert await sign_checkpoint(runtime)
-    assert not await sign_checkpoint(runtime)
+    assert await sign_log(runtime, book.log_id)
+    assert not await sign_log(runtime, book.log_id)
 
-    note = checkpoint_path(runtime).read_text(encoding="utf-8")
-    assert note == await database.fetchval("SELECT note FROM audit.log")
-    checkpoint = parse_checkpoint(open_note(note, [log_key(runtime)]).text)
+    note = checkpoint_path(runtime.settings, book.log_id).read_text(encoding="utf-8")
+    assert note == await note_of(database, book)
+    checkpoint = parse_checkpoint(open_note(note, [log_key(runtime, book.log_id)]).text)
     assert checkpoint.size == 4
     async with transaction() as connection:
-        tree = await stored_tree(connection, range(4), 4)
+        tree = await stored_tree(connection, book.log_id, range(4), 4)
     for row in await database.fetch("SELECT leaf_index, leaf FROM audit.entry"):
         proof = tree.inclusion_proof(row["leaf_index"])
         assert verify_inclusion(row["leaf_index"], 4, leaf_hash(row["leaf"]), proof, checkpoint.root)
@@ -216,9 +211,9 @@ async def test_a_log_that_shrank_is_not_signed(
 ) -> None:
     """A database put back to an earlier state is refused by the checkpoint kept outside it."""
     await drain(runtime)
-    await sign_checkpoint(runtime)
+    await sign_log(runtime, book.log_id)
     owner = await asyncpg.connect(database_url)
-    await owner.execute("TRUNCATE audit.entry, audit.tile, audit.opening")
+    await owner.execute("TRUNCATE audit.entry, audit.tile, audit.opening, audit.counter, audit.total")
     await owner.execute("UPDATE audit.log SET size = 0, root = sha256(''), signed_size = 0, note = NULL")
     await owner.execute(
         "UPDATE ledger.outbox SET leaf_index = NULL"
@@ -227,11 +222,11 @@ async def test_a_log_that_shrank_is_not_signed(
     await owner.close()
 
     with pytest.raises(LogBroken, match="4 were signed before"):
-        await sign_checkpoint(runtime)
+        await sign_log(runtime, book.log_id)
     await drain(runtime)
     with pytest.raises(LogBroken):
-        await sign_checkpoint(runtime)
-    assert await database.fetchval("SELECT note FROM audit.log") is None
+        await sign_log(runtime, book.log_id)
+    assert await note_of(database, book) is None
 
 
 async def test_nothing_is_signed_when_the_last_checkpoint_is_lost(
@@ -239,52 +234,66 @@ async def test_nothing_is_signed_when_the_last_checkpoint_is_lost(
 ) -> None:
     """Without the file, a changed database could fork the log; whoever puts back a checkpoint goes on from it."""
     await drain(runtime)
-    assert await sign_checkpoint(runtime)
-    path = checkpoint_path(runtime)
+    assert await sign_log(runtime, book.log_id)
+    path = checkpoint_path(runtime.settings, book.log_id)
     kept = path.read_text(encoding="utf-8")
     path.unlink()
     await post_now(book.programme, [Earn(version=1, points=1, **book.base("9", book.grocer))])
     await drain(runtime)
 
     with pytest.raises(LogBroken, match=r"checkpoint is missing, and 4 leaves were signed: put the newest checkpoint"):
-        await sign_checkpoint(runtime)
+        await sign_log(runtime, book.log_id)
 
-    assert await database.fetchval("SELECT note FROM audit.log") == kept
+    assert await note_of(database, book) == kept
     assert not path.exists()
     path.write_text(kept, encoding="utf-8")
-    assert await sign_checkpoint(runtime)
-    assert await database.fetchval("SELECT signed_size FROM audit.log") == 5
+    assert await sign_log(runtime, book.log_id)
+    assert await database.fetchval("SELECT signed_size FROM audit.log WHERE log_id = $1", book.log_id) == 5
 
 
 async def test_an_older_kept_checkpoint_does_not_let_the_log_fork(
     database: asyncpg.Pool, database_url: str, runtime: Runtime, book: Book
 ) -> None:
     """What the database says was signed is held to as well, should the file be put back to an earlier one."""
-    await sign_checkpoint(runtime)
-    earlier = checkpoint_path(runtime).read_text(encoding="utf-8")
+    await sign_log(runtime, book.log_id)
+    path = checkpoint_path(runtime.settings, book.log_id)
+    earlier = path.read_text(encoding="utf-8")
     await drain(runtime)
-    await sign_checkpoint(runtime)
-    checkpoint_path(runtime).write_text(earlier, encoding="utf-8")
+    await sign_log(runtime, book.log_id)
+    path.write_text(earlier, encoding="utf-8")
     owner = await asyncpg.connect(database_url)
-    await owner.execute("UPDATE audit.log SET signed_size = 3, root = sha256('another')")
+    await owner.execute("UPDATE audit.log SET signed_size = 3, root = sha256('another') WHERE log_id = $1", book.log_id)
     await owner.close()
 
     with pytest.raises(LogBroken, match=r"does not extend the 4 that were signed \(the database\)"):
-        await sign_checkpoint(runtime)
+        await sign_log(runtime, book.log_id)
 
 
 async def test_the_sequencer_stops_when_the_tiles_were_changed(
     database: asyncpg.Pool, database_url: str, runtime: Runtime, book: Book
 ) -> None:
-    """Tiles that do not give the stored root stop the log; nothing is appended."""
+    """Tiles that do not give the stored root stop the log, with an alert; nothing is appended until they do again."""
     await drain(runtime)
     owner = await asyncpg.connect(database_url)
-    await owner.execute("UPDATE audit.tile SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1)")
-    await owner.close()
+    flipped = "UPDATE audit.tile SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1)"
+    await owner.execute(flipped)
     await post_now(book.programme, [Earn(version=1, points=1, **book.base("9", book.grocer))])
 
-    with pytest.raises(LogBroken, match="do not give the stored root"):
-        await sequence(runtime)
+    await drain(runtime)
 
     assert await database.fetchval("SELECT count(*) FROM audit.entry") == 4
     assert await database.fetchval("SELECT count(*) FROM ledger.outbox WHERE leaf_index IS NULL") == 1
+    (alert,) = await standing_alerts(database, 10)
+    assert (alert.log_id, alert.code, alert.programme) == (book.log_id, "log-broken", None)
+    assert alert.explanation.startswith("the tiles of 4 leaves do not give the stored root")
+    await owner.execute(flipped)
+    await owner.close()
+    assert not await sequence(runtime), "the worker waits before it tries again"
+    assert await sequence(runtime, book.programme), "whoever settles does not"
+    assert await standing_alerts(database, 10) == []
+
+
+async def note_of(database: asyncpg.Pool, book: Book) -> str | None:
+    """Return the note that was signed last of a book's log."""
+    note: str | None = await database.fetchval("SELECT note FROM audit.log WHERE log_id = $1", book.log_id)
+    return note

@@ -24,7 +24,8 @@ from tests.database.offers.kit import BOUGHT, RUNTIME, Holder, League, balance, 
 
 ORDERS = 6
 KEYRING = Keyring(
-    log=Ed25519PrivateKey.generate(),
+    log=Ed25519PrivateKey.generate().public_key(),
+    sandbox_log=Ed25519PrivateKey.generate().public_key(),
     token=Ed25519PrivateKey.generate(),
     secret=b"a secret",
     masters=MasterKeys(Path("no keys")),

@@ -148,6 +148,21 @@ async def test_settle_goes_on_behind_what_stops_it(coalition: Coalition, databas
     assert "league: The pool does not hold what the outstanding points are worth" in errors
 
 
+async def test_settle_says_what_keeps_the_log(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
+    """A journal that the log cannot take keeps its window from its seal: the command says which and ends."""
+    await coalition.s1_day()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE ledger.journal SET kind = 'adjust' WHERE kind = 'hold'")
+    await owner.close()
+
+    code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", *NOW)
+
+    assert (code, output) == (1, "")
+    assert "league: its log is stopped: The log cannot take the journal jnl_" in errors
+    assert "nobody is known to see a journal of kind adjust. Window 1 is not sealed" in errors
+    assert await pool().fetchval("SELECT count(*) FROM settlement.run") == 0
+
+
 async def test_verify_keeps_the_verifiers_exit_code(coalition: Coalition, database_url: str, tmp_path: Path) -> None:
     """`koinon verify` needs no database: 0 for a bundle that holds, 1 for one with a changed byte, naming the line."""
     await coalition.s1_day()

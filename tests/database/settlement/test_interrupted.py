@@ -10,8 +10,6 @@ import asyncpg
 import pytest
 
 import koinon_verify
-from koinon.audit.leaves import canonical
-from koinon.audit.notes import Checkpoint, sign, write_note
 from koinon.clock import machine_now
 from koinon.database import pool
 from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
@@ -180,25 +178,14 @@ async def test_a_log_that_was_rewritten_is_not_published(coalition: Coalition, d
     await coalition.s1_day()
     await coalition.night()
     owner = await asyncpg.connect(database_url)
-    await owner.execute("DELETE FROM settlement.bundle_part")
-    forged = canonical({"type": "checkpoint", "note": forged_note(coalition)})
-    await owner.execute(
-        "INSERT INTO settlement.bundle_part SELECT run_id, partner_id, 1, $1 FROM settlement.bundle",
-        b"{}\n" + forged + b"\n{}\n",
-    )
+    await owner.execute("UPDATE settlement.bundle_checkpoint SET size = 3, root = sha256('another log')")
     await owner.close()
     await coalition.earn(A, 1)
     await coalition.night()
 
     assert await pool().fetchval("SELECT state FROM settlement.run WHERE window_no = 2") == "CALCULATED"
     assert await pool().fetchval("SELECT code FROM settlement.alert WHERE window_no = 2") == "unexpected"
-
-
-def forged_note(coalition: Coalition) -> str:
-    """Return a checkpoint of another log, signed by the log's own key."""
-    origin, key = coalition.runtime.settings.log_origin, coalition.runtime.keys.log
-    body = Checkpoint(origin, 3, bytes(32)).body
-    return write_note(body, [sign(body, origin, key)])
+    assert await pool().fetchval("SELECT count(*) FROM settlement.bundle_checkpoint") == 3, "no bundle was begun"
 
 
 async def broken(*_: Any) -> NoReturn:
@@ -206,7 +193,7 @@ async def broken(*_: Any) -> NoReturn:
     raise ValueError("a secret of the machine")
 
 
-@pytest.mark.parametrize("place", ["settlement.operations.read_books", "settlement.publishing.partner_bundle"])
+@pytest.mark.parametrize("place", ["settlement.operations.read_books", "settlement.publishing.signed_log"])
 async def test_what_nobody_foresaw_stops_one_programme(
     coalition: Coalition, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -221,7 +208,7 @@ async def test_what_nobody_foresaw_stops_one_programme(
     await other.close()
 
     async def sometimes(*asked: Any, **named: Any) -> Any:
-        stopped = coalition.programme_id in {asked[0], named.get("programme", (0,))[0]}
+        stopped = coalition.programme_id in asked
         return await (broken if stopped else honest)(*asked, **named)
 
     monkeypatch.setattr(place, sometimes)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from koinon.audit.bundles import Bundle, BundleEntry, Committed, Extended, bundle_lines
+from koinon.audit.bundles import Bundle, BundleEntry, BundleWriter, Committed, Extended
 from koinon.audit.leaves import (
     CommitmentTree,
     canonical,
@@ -136,22 +136,20 @@ class Coalition:
         if self.witnessed:
             signatures.append(sign(checkpoint.body, "witness.example", WITNESS))
         return {
-            partner: b"".join(
-                bundle_lines(
-                    Bundle(
-                        programme="sun",
-                        partner=partner,
-                        window=window,
-                        key=KEY,
-                        note=write_note(checkpoint.body, signatures),
-                        extends=extends,
-                        contracts=self._contracts(partner),
-                        entries=[entry for entry, _ in entries[partner]],
-                        seal=seals[partner],
-                        statement=statements[partner],
-                    ),
-                    tree.inclusion_proof,
-                )
+            partner: written(
+                Bundle(
+                    programme="sun",
+                    partner=partner,
+                    window=window,
+                    key=KEY,
+                    note=write_note(checkpoint.body, signatures),
+                    extends=extends,
+                    contracts=self._contracts(partner),
+                    seal=seals[partner],
+                    statement=statements[partner],
+                ),
+                [entry for entry, _ in entries[partner]],
+                tree,
             )
             for partner in CONTRACTS
         }
@@ -304,6 +302,12 @@ class Coalition:
                 points=str(sums[effect]),
                 amount=str(amount),
             )
+
+
+def written(bundle: Bundle, entries: list[BundleEntry], tree: TiledTree) -> bytes:
+    """Write a bundle, its entries one at a time."""
+    writer = BundleWriter(bundle, tree.inclusion_proof)
+    return b"".join([writer.head(), *(writer.entries([entry]) for entry in entries), writer.foot()])
 
 
 def sums_of(effects: Iterable[PartyEffect]) -> Counter[str]:

@@ -3,8 +3,9 @@
 import httpx
 from litestar import Litestar
 
+from koinon.audit.logs import LIVE_LOG, log_key
 from koinon.audit.notes import open_note, parse_checkpoint, parse_key
-from koinon.audit.signing import log_key, sign_checkpoint
+from koinon.audit.signing import sign_checkpoint
 
 
 async def test_the_logs_key_is_there_for_everybody(client: httpx.AsyncClient, app: Litestar) -> None:
@@ -14,7 +15,7 @@ async def test_the_logs_key_is_there_for_everybody(client: httpx.AsyncClient, ap
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.headers["cache-control"] == "public, max-age=86400"
-    assert answer.text == log_key(app.state.runtime).text
+    assert answer.text == log_key(app.state.runtime, LIVE_LOG).text
     await sign_checkpoint(app.state.runtime)
     note = (await client.get("/log/checkpoint")).text
     assert parse_checkpoint(open_note(note, [parse_key(answer.text)]).text).size == 0

@@ -5,8 +5,8 @@ from base64 import b64encode
 
 import asyncpg
 
+from koinon.audit.logs import log_key
 from koinon.audit.notes import parse_key
-from koinon.audit.signing import log_key
 from tests.database.settlement.coalition import S1
 from tests.web.offers.bodies import offer_body, published
 from tests.web.pages.conftest import staff_of, staff_of_league
@@ -93,7 +93,7 @@ async def test_a_statement_says_how_to_check_it(settled: League) -> None:
     """The commands name the file that is downloaded and the log's own key, whose fingerprint stands beside it."""
     portal = await staff_of_league(settled, "brand-c")
     page = await portal.page("/portal/statements/1")
-    key = log_key(settled.coalition.runtime)
+    key = log_key(settled.coalition.runtime, settled.coalition.programme_id)
     commands = [each.text for each in page.all("pre")]
     file = "brand-c-1.bundle"
 
@@ -105,6 +105,8 @@ async def test_a_statement_says_how_to_check_it(settled: League) -> None:
     ]
     assert "night before" not in page.named(id="verify").text
     assert parse_key(key.text) == key
+    vkey = f"/log/sandbox/{settled.programme}/vkey"
+    assert (await portal.get(page.named(href=vkey).attributes["href"])).text == key.text
     bundle = await portal.get(page.named(download="").attributes["href"])
     assert bundle.headers["Content-Disposition"] == 'attachment; filename="brand-c-1.bundle"'
     facts = page.named(id="verify").text.replace(" ", "")

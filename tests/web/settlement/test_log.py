@@ -9,7 +9,8 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from koinon.audit.signing import log_key
+from koinon import ids
+from koinon.audit.logs import LIVE_LOG, log_key, log_path
 from koinon.audit.tiles import TiledTree, tiles_for
 from koinon.ledger.model import Earn
 from koinon.ledger.operations import post_now
@@ -27,13 +28,14 @@ SECOND_NIGHT = FIRST_NIGHT + 250 + 2 + 1 + 1
 class Reader:
     """Anybody, who knows the log's key and reads by HTTP alone."""
 
-    def __init__(self, client: httpx.AsyncClient, key: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, path: str, key: str) -> None:
         self.client = client
+        self.path = path
         self.key = read_key(key)
 
     async def checkpoint(self) -> Checkpoint:
         """Return the log's last checkpoint, whose signature holds."""
-        answer = await self.client.get("/log/checkpoint")
+        answer = await self.client.get(f"{self.path}/checkpoint")
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -41,8 +43,9 @@ class Reader:
 
     async def tile(self, level: str, index: int, width: int) -> bytes:
         """Return a tile, which may be kept for ever."""
-        answer = await self.client.get(tile_path(level, index, width))
-        assert answer.status_code == 200, f"{tile_path(level, index, width)}: {answer.text}"
+        path = self.path + tile_path(level, index, width)
+        answer = await self.client.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
         assert answer.headers["Content-Type"] == "application/octet-stream"
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         return answer.content
@@ -72,8 +75,8 @@ def tiles(count: int) -> list[tuple[int, int]]:
 
 
 def tile_path(level: str, index: int, width: int) -> str:
-    """Return where a tile is, for an index below a thousand."""
-    return f"/log/tile/{level}/{index:03}" + (f".p/{width}" if width < WIDTH else "")
+    """Return where a tile is below its log, for an index below a thousand."""
+    return f"/tile/{level}/{index:03}" + (f".p/{width}" if width < WIDTH else "")
 
 
 def root_of(hashes: list[bytes]) -> bytes:
@@ -104,13 +107,14 @@ async def reader(league: League) -> Reader:
     await issue(league, 300)
     await league.coalition.s1_day()
     await league.coalition.night()
-    return Reader(league.callers.client, log_key(league.coalition.runtime).text)
+    log_id = league.coalition.programme_id
+    return Reader(league.callers.client, log_path(log_id), log_key(league.coalition.runtime, log_id).text)
 
 
-async def test_the_root_is_that_of_the_entries(reader: Reader) -> None:
+async def test_the_root_is_that_of_the_entries(reader: Reader, league: League) -> None:
     """After a settled night the leaves alone give the signed root, and the tiles of every level are their hashes."""
     signed = await reader.checkpoint()
-    assert (signed.origin, signed.size) == ("koinon.example/log", FIRST_NIGHT)
+    assert (signed.origin, signed.size) == (f"koinon.example/log/sandbox/{league.programme}", FIRST_NIGHT)
     leaves = await reader.entries(signed.size)
     assert root_of(hashed(leaves)) == signed.root
     assert len(set(leaves)) == signed.size
@@ -167,17 +171,42 @@ async def test_what_is_not_signed_is_not_there(reader: Reader, league: League) -
         tile_path("2", 0, 1),
         tile_path("entries", 1, width + 1),
         tile_path("entries", 2, 1),
-        "/log/tile/0/1",
-        "/log/tile/0/000.p/256",
-        "/log/tile/64/000",
-        "/log/tile/0/x000/000",
+        "/tile/0/1",
+        "/tile/0/000.p/256",
+        "/tile/64/000",
+        "/tile/0/x000/000",
     ):
-        assert_refused(await reader.client.get(path), 404, "unknown-tile")
+        assert_refused(await reader.client.get(reader.path + path), 404, "unknown-tile")
     assert await reader.tile("0", 0, 5) == (await reader.tile("0", 0, WIDTH))[: 5 * 32]
 
 
 async def test_a_log_that_nobody_signed_yet(league: League) -> None:
-    """A new installation has no checkpoint and no tile, and says so."""
+    """A new installation, and a new sandbox programme, has no checkpoint and no tile, and says so."""
     client = league.callers.client
-    assert_refused(await client.get("/log/checkpoint"), 404, "not-found")
-    assert_refused(await client.get("/log/tile/0/000.p/1"), 404, "unknown-tile")
+    for path in ("/log", f"/log/sandbox/{league.programme}"):
+        assert_refused(await client.get(f"{path}/checkpoint"), 404, "not-found")
+        assert_refused(await client.get(f"{path}/tile/0/000.p/1"), 404, "unknown-tile")
+
+
+async def test_the_live_log_holds_nothing_of_a_sandbox(reader: Reader, league: League) -> None:
+    """After a sandbox programme's night the live log is empty, and its key opens nothing of the sandbox's."""
+    client = league.callers.client
+    live = read_key((await client.get("/log/vkey")).text)
+    assert open_checkpoint((await client.get("/log/checkpoint")).text, live).size == 0
+    sandbox = read_key((await client.get(f"{reader.path}/vkey")).text)
+    assert sandbox == reader.key
+    assert (sandbox.name, sandbox.public == live.public) == (f"{live.name}/sandbox/{league.programme}", False)
+
+
+async def test_a_log_that_is_not_there_is_unknown(league: League) -> None:
+    """Neither a brand, nor the live log, nor a programme that nobody opened has a sandbox log."""
+    client = league.callers.client
+    for name in (
+        league.partner("brand-a"),
+        ids.public("pro", LIVE_LOG),
+        ids.public("pro", ids.new_id()),
+        "pro_",
+        "demo",
+    ):
+        for path in ("checkpoint", "vkey", "tile/0/000.p/1"):
+            assert_refused(await client.get(f"/log/sandbox/{name}/{path}"), 404, "unknown-log")

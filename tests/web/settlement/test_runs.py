@@ -6,6 +6,7 @@ from datetime import datetime
 import asyncpg
 import pytest
 
+from koinon.audit.logs import checkpoint_path
 from koinon.clock import machine_now
 from koinon.ids import new_id, public
 from settlement.operations import calculate_run
@@ -46,6 +47,31 @@ async def test_an_operator_closes_the_day_and_another_approves_it(league: League
         1,
     )
     assert [(each["staff"], each["decision"]) for each in found["approvals"]] == [(league.otto.name, "approved")]
+
+
+async def test_a_window_says_what_keeps_it_in_the_log(
+    league: League, database: asyncpg.Pool, database_url: str
+) -> None:
+    """A journal without a leaf stands at its own window, and a log that is not signed where a run waits for it."""
+    await league.coalition.s1_day()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE ledger.journal SET kind = 'adjust' WHERE kind = 'hold'")
+    await league.coalition.seal()
+
+    async def alerts() -> list[str | None]:
+        listed = await league.anna.get("/v1/settlement/windows", programme=league.programme)
+        return [None if each["alert"] is None else each["alert"]["code"] for each in listed.json()["items"]]
+
+    assert await alerts() == ["no-leaf"]
+    await league.coalition.night()
+    assert await alerts() == [None, "no-leaf"]
+    await owner.execute("UPDATE ledger.journal SET kind = 'hold' WHERE kind = 'adjust'")
+    await owner.execute("UPDATE audit.alert SET retry_at = tried_at")
+    await owner.close()
+    checkpoint_path(league.coalition.runtime.settings, league.coalition.programme_id).unlink()
+    await league.coalition.finish()
+    assert await alerts() == [None, "not-signed"]
+    assert await database.fetchval("SELECT state FROM settlement.run") == "CALCULATED"
 
 
 async def test_a_run_shows_every_partys_net(settled: League) -> None:

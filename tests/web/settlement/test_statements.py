@@ -1,5 +1,6 @@
 """Statements, bundles and tonight's net over HTTP: each brand its own, and nobody another's."""
 
+import re
 from pathlib import Path
 
 import asyncpg
@@ -66,8 +67,14 @@ async def test_every_brands_bundle_verifies(settled: League, tmp_path: Path) -> 
         assert int(answer.headers["Content-Length"]) == len(answer.content)
         bundle = written(tmp_path / f"{code}.bundle", answer.content)
         receipts = settled.coalition.write_receipts(code, tmp_path / f"{code}.receipts")
-        report = koinon_verify.verify_bundle(bundle, receipts)
+        (vkey,) = re.findall(r'^<(\S+)>; rel="https://c2sp.org/signed-note"$', answer.headers["Link"])
+        assert vkey == f"/log/sandbox/{settled.programme}/vkey"
+        assert (await shop.get(STATEMENT)).headers["Link"] == answer.headers["Link"]
+        key = (await settled.callers.client.get(vkey)).text
+        report = koinon_verify.verify_bundle(bundle, receipts, key=key)
         assert report.problems == []
+        live = (await settled.callers.client.get("/log/vkey")).text
+        assert koinon_verify.verify_bundle(bundle, receipts, key=live).problems != []
         assert report.bundle.identity is not None
         assert report.bundle.identity.partner == code
         again = await settled.callers.client.get(

@@ -24,6 +24,7 @@ CREATE TABLE ledger.settlement_window (
     CONSTRAINT settlement_window_state CHECK (state IN ('OPEN', 'CLOSING', 'CLOSED', 'SEALED'))
 );
 CREATE UNIQUE INDEX settlement_window_one_open ON ledger.settlement_window (programme_id) WHERE state = 'OPEN';
+CREATE INDEX settlement_window_unsealed ON ledger.settlement_window (programme_id, window_no) WHERE state <> 'SEALED';
 
 -- What the worker could not do for a programme, and when it is tried again: others go on meanwhile.
 CREATE TABLE ledger.alert (
@@ -165,7 +166,8 @@ CREATE TABLE ledger.hold_lot (
     CONSTRAINT hold_lot_amount CHECK (amount > 0)
 );
 
--- What the log has still to take: a row per journal, marked with its leaf. The partial index holds the unmarked alone.
+-- What the log has still to take: a row per journal, marked with its leaf. The partial index holds the unmarked alone,
+-- in the order in which they are taken: programme by programme, the window that closes first.
 CREATE TABLE ledger.outbox (
     account_id bigint NOT NULL,
     journal_id uuid NOT NULL,
@@ -175,7 +177,8 @@ CREATE TABLE ledger.outbox (
     PRIMARY KEY (account_id, journal_id),
     FOREIGN KEY (account_id, journal_id) REFERENCES ledger.journal
 ) WITH (fillfactor = 70);
-CREATE INDEX outbox_unmarked ON ledger.outbox (account_id, journal_id) WHERE leaf_index IS NULL;
+CREATE INDEX outbox_unmarked ON ledger.outbox (programme_id, window_no, account_id, journal_id)
+    WHERE leaf_index IS NULL;
 
 -- One thing to post; which fields are set depends on its kind (koinon/ledger/model.py says which).
 CREATE TYPE ledger.command AS (
