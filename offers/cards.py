@@ -11,6 +11,7 @@ from koinon import ids
 from koinon.clock import business_now
 from koinon.database import Connection, beside, pool
 from koinon.fields import MemberId, Token, named
+from koinon.members.operations import UnknownMember
 from koinon.problems import Conflict, NotFound, invalid_field
 from offers.reading import looks_like_card_number
 
@@ -27,13 +28,6 @@ class CardTaken(Conflict):
 
     code = "card-taken"
     title = "This card is linked to another member; the link must end there first"
-
-
-class UnknownMember(NotFound):
-    """No member of the source's programme has this id."""
-
-    code = "unknown-member"
-    title = "There is no such member"
 
 
 class UnknownCard(NotFound):

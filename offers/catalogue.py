@@ -14,8 +14,8 @@ from koinon.fields import PartnerId
 from koinon.http.cursors import Page, page_of
 from koinon.members.model import Pending
 from koinon.parties.operations import Standing, standing
+from koinon.places.operations import UnknownPlace
 from koinon.problems import NotFound, Refused, field_error
-from koinon.redemptions.operations import UnknownPlace
 from offers.known_offers import KNOWN
 from offers.messages import Channel
 from offers.model import (

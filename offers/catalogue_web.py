@@ -14,8 +14,8 @@ from koinon.http.openapi import Keyed, reads, writes
 from koinon.http.requests import once, write_of
 from koinon.members.web import of_member, record_of_cursor
 from koinon.parties.operations import UnknownPartner
+from koinon.places.operations import UnknownPlace
 from koinon.problems import invalid_field
-from koinon.redemptions.operations import UnknownPlace
 from offers import activations, catalogue, purchases
 from offers.activations import Activation, ActivationNotNeeded, MemberOffer, NewActivation, OfferEnded
 from offers.catalogue import BudgetBelowUsed, NewOffer, Offer, OfferHistory, OfferInvalid, UnknownOffer

@@ -35,11 +35,14 @@ from koinon.fields import (
 from koinon.http.requests import Write
 from koinon.ids import new_record_id
 from koinon.keyring import Keyring, MasterKeys
+from koinon.members.operations import UnknownMember
 from koinon.members.vault import sealed_text
 from koinon.money import EXPONENTS
+from koinon.parties.operations import ContractMissing
 from koinon.places.model import identifier
-from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
-from koinon.redemptions.operations import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
+from koinon.places.operations import UnknownPlace
+from koinon.problems import IdempotencyKeyReused, Problem, ServiceUnavailable, invalid_field
+from koinon.redemptions.operations import Receipt, receipt
 from offers.considered import PurchaseKey
 from offers.intake import lock_lanes
 from offers.intake import statements as intake_statements
@@ -56,13 +59,6 @@ FUTURE_MAXIMUM = timedelta(minutes=10)
 """How far a till's clock may run ahead of the programme's."""
 PAST_MAXIMUM = timedelta(days=90)
 """How long a till may be offline: what it dates earlier would choose an older contract, and points long expired."""
-
-
-class UnknownEarning(NotFound):
-    """No earning of the partner has this id."""
-
-    code = "unknown-earning"
-    title = "There is no such earning"
 
 
 TENDER = {"source": "src_2de18rfzfcjcq", "token": "tok_Yk8sQ2mVwZ", "auth_code": "A1B2C3"}

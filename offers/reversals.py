@@ -14,11 +14,18 @@ from koinon.fields import named
 from koinon.http.requests import Write, once
 from koinon.idempotency.model import content_hash
 from koinon.ledger.model import Outcome, ReverseBurn
-from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption, post, require_posted
+from koinon.ledger.operations import (
+    AlreadyReversed,
+    PointsAlreadySpent,
+    UnknownEarning,
+    UnknownRedemption,
+    post,
+    require_posted,
+)
 from koinon.problems import invalid_field
 from koinon.redemptions.operations import Receipt, receipt
 from offers.considered import PurchaseKey
-from offers.earnings import EarningId, UnknownEarning, issued_receipt
+from offers.earnings import EarningId, issued_receipt
 from offers.intake import lock_lanes
 from offers.rewarding import reopen, settle
 

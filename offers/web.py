@@ -15,12 +15,14 @@ from koinon.http.openapi import Keyed, Signed, answers, writes
 from koinon.http.requests import Write, answer, once, request_hash, write_of
 from koinon.identity.sources import Source, Sources, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, TimestampStale
-from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownRedemption
+from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, UnknownEarning, UnknownRedemption
+from koinon.members.operations import UnknownMember
+from koinon.parties.operations import ContractMissing
+from koinon.places.operations import UnknownPlace
 from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
-from koinon.redemptions.operations import ContractMissing, UnknownMember, UnknownPlace
 from koinon.runtime import runtime_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
-from offers.earnings import Earning, Earnings, NewEarning, UnknownEarning
+from offers.earnings import Earning, Earnings, NewEarning
 from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
 from offers.reversals import NewReversal, Reversal, record
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember

@@ -20,7 +20,7 @@ from koinon.parties.model import (
     coverage_gap,
     parse_terms,
 )
-from koinon.parties.operations import partner_row, programme_contracts, programme_row, terms_of
+from koinon.parties.operations import CurrencyMismatch, partner_row, programme_contracts, programme_row, terms_of
 from koinon.parties.programmes import check_currency
 from koinon.parties.rates import decimal_rate, exact_decimal
 from koinon.problems import Refused, invalid_field
@@ -31,13 +31,6 @@ class ContractInThePast(Refused):
 
     code = "contract-in-the-past"
     title = "A contract version begins now or later, and after every version before it"
-
-
-class CurrencyMismatch(Refused):
-    """A contract is in another currency than its programme settles in."""
-
-    code = "currency-mismatch"
-    title = "A contract is in the programme's settlement currency"
 
 
 class GapNotCovered(Refused):

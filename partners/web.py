@@ -14,21 +14,14 @@ from koinon.http.openapi import Keyed, reads, writes
 from koinon.http.requests import once, write_of
 from koinon.identity.operations import UnknownClient
 from koinon.parties import partners
-from koinon.parties.operations import UnknownPartner, UnknownProgramme
+from koinon.parties.operations import CurrencyMismatch, UnknownPartner, UnknownProgramme
 from koinon.parties.partners import Partner
 from koinon.parties.programmes import UnknownCurrency
 from koinon.problems import invalid_field
 from koinon.references import id_in_field, id_in_path
 from partners import clients, contracts
 from partners.clients import NewClient, OperatorHasNoKeys, PartnerClient
-from partners.contracts import (
-    ContractInThePast,
-    ContractVersion,
-    CurrencyMismatch,
-    GapNotCovered,
-    NewContract,
-    OperatorHasNoContract,
-)
+from partners.contracts import ContractInThePast, ContractVersion, GapNotCovered, NewContract, OperatorHasNoContract
 from partners.joining import IbanInvalid, NewPartner, PartnerCodeReserved, PartnerCodeTaken
 from partners.joining import create_partner as join
 

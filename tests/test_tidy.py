@@ -205,6 +205,27 @@ def test_no_type_hides_from_the_framework() -> None:
     assert hidden == []
 
 
+def test_every_refusal_has_one_home() -> None:
+    """No two refusals have the same stable code: what two packages refuse alike, the lower one refuses for both."""
+    codes = [
+        (str(value.value), f"{name_of(path)}:{node.name}")
+        for path in SOURCES
+        if path.parts[len(ROOT.parts)] not in {"tests", "load_tests"} and "koinon_verify" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and ast.unparse(statement.targets[0]) == "code"
+        and isinstance(value := statement.value, ast.Constant)
+    ]
+    homes: dict[str, list[str]] = {}
+    for code, home in codes:
+        homes.setdefault(code, []).append(home)
+
+    assert codes
+    assert {code: found for code, found in homes.items() if len(found) > 1} == {}
+
+
 def test_models_are_pure() -> None:
     """A `model.py` imports nothing that reaches the world or the clock, and asks no clock for the time."""
     outside = {

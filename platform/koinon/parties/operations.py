@@ -43,6 +43,13 @@ class ContractMissing(Refused):
     title = "The partner has no contract in force at this time"
 
 
+class CurrencyMismatch(Refused):
+    """Money is in another currency than its programme settles in; `currency` and `programme_currency` are its facts."""
+
+    code = "currency-mismatch"
+    title = "The amount is not in the programme's settlement currency"
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A partner, its programme and its terms at an instant.
 

@@ -21,9 +21,12 @@ from koinon.ledger import model
 from koinon.ledger.model import Capture, Hold, Outcome, Release
 from koinon.ledger.names import journal_name
 from koinon.ledger.operations import Ledger, UnknownRedemption, require_posted
+from koinon.members.operations import UnknownMember
 from koinon.members.pay_codes import PAY_CODE, verify
 from koinon.members.vault import key_of, sealed_text
-from koinon.problems import InvalidInput, NotFound, Problem, Refused, field_error, invalid_field
+from koinon.parties.operations import ContractMissing, CurrencyMismatch
+from koinon.places.operations import UnknownPlace
+from koinon.problems import InvalidInput, Problem, field_error, invalid_field
 from koinon.redemptions.proofs import AttestedHeadroom, CardProofs, Proof, ProofInvalid, statements
 from koinon.references import id_in_field, record_in_path
 from koinon.runtime import Runtime
@@ -33,39 +36,11 @@ RECEIPT = "redemption receipt"
 """The till's own number of a redemption, as the members' vault calls the field."""
 
 
-class ContractMissing(Refused):
-    """The partner has no contract in force."""
-
-    code = "contract-missing"
-    title = "The partner has no contract in force at this time"
-
-
-class UnknownMember(NotFound):
-    """No member of the programme has this id."""
-
-    code = "unknown-member"
-    title = "There is no such member"
-
-
-class UnknownPlace(NotFound):
-    """No place of the partner has this id."""
-
-    code = "unknown-place"
-    title = "There is no such place of this partner"
-
-
 class ProofMissing(InvalidInput):
     """A redemption names exactly one proof."""
 
     code = "proof-missing"
     title = "A redemption needs exactly one proof: a pay code, the card just presented, or staff who attest"
-
-
-class CurrencyMismatch(Refused):
-    """An amount is asked for in a currency that points have no face value in."""
-
-    code = "currency-mismatch"
-    title = "The amount is not in the programme's currency"
 
 
 class NewRedemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

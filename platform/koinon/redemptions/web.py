@@ -11,20 +11,11 @@ from koinon.callers.model import Caller
 from koinon.http.openapi import Keyed, reads, writes
 from koinon.http.requests import answer, write_of
 from koinon.ledger.operations import InsufficientBalance, ProofAlreadyUsed, RedemptionNotOpen, UnknownRedemption
+from koinon.members.operations import UnknownMember
 from koinon.members.pay_codes import PayCodeExpired, PayCodeInvalid
-from koinon.redemptions.operations import (
-    ContractMissing,
-    CurrencyMismatch,
-    NewRedemption,
-    ProofMissing,
-    Redemption,
-    RedemptionRecord,
-    UnknownMember,
-    UnknownPlace,
-    end,
-    read,
-    reserve,
-)
+from koinon.parties.operations import ContractMissing, CurrencyMismatch
+from koinon.places.operations import UnknownPlace
+from koinon.redemptions.operations import NewRedemption, ProofMissing, Redemption, RedemptionRecord, end, read, reserve
 from koinon.redemptions.proofs import AttestedCapReached, ProofInvalid
 from koinon.runtime import runtime_of
 
