@@ -11,7 +11,6 @@ CREATE TABLE places.place (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX place_partner ON places.place (partner_id, time_zone);
-CREATE INDEX place_partner ON places.place (partner_id);
 
 -- What the networks call a place, each for a span of time: a bare merchant id is not a key (its acquirer belongs to it).
 CREATE TABLE places.network_identity (
