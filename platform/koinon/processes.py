@@ -26,7 +26,7 @@ from koinon.runtime import Runtime
 from koinon.settings import Settings
 from koinon.worker import work
 
-READY_TIMEOUT_SECONDS = 60
+READY_TIMEOUT_SECONDS = 180
 LOOK_SECONDS = 0.5
 STOP_TIMEOUT_SECONDS = 20
 
