@@ -38,7 +38,7 @@ from koinon.supervision import (
 )
 from koinon.worker import work
 
-READY_TIMEOUT_SECONDS = 60
+READY_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 
 

@@ -17,7 +17,7 @@ from koinon.audit.notes import open_note, parse_checkpoint, public_key
 from koinon.settings import Settings
 from tests.web.demo.running import ROOT, installation
 
-READY_SECONDS = 240
+PATIENCE_SECONDS = 240
 USERS = 12
 OFTEN = {
     "/v1/oauth/token",
@@ -52,14 +52,14 @@ def up() -> Iterator[tuple[dict[str, str], list[str]]]:
             yield environment, [child.stdout.readline() for _ in range(4)]
         finally:
             child.terminate()
-            rest, _ = child.communicate(timeout=60)
+            rest, _ = child.communicate(timeout=PATIENCE_SECONDS)
         assert (child.returncode, rest) == (0, "stopped\n")
 
 
 def fetched(address: str) -> tuple[int, str, bytes]:
     """Return (status, media type, body) of what answers at an address."""
     try:
-        with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310  # our own address
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # our own address
             return answer.status, answer.headers["Content-Type"].partition(";")[0], answer.read()
     except urllib.error.HTTPError as error:
         return error.code, "", error.read()
@@ -78,7 +78,7 @@ def test_every_address_that_is_printed_answers(up: tuple[dict[str, str], list[st
 
     assert fetched(web)[:2] == (200, "text/html")
     assert fetched(f"{web}/schema")[:2] == (200, "text/html")
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while fetched(f"{web}/log/checkpoint")[0] != 200 and time.monotonic() < deadline:
         time.sleep(0.1)
     status, media_type, note = fetched(f"{web}/log/checkpoint")
@@ -101,7 +101,7 @@ def asked_in_a_round(environment: dict[str, str]) -> Counter[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

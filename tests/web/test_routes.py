@@ -188,9 +188,10 @@ async def town(callers: Callers, app: Litestar) -> Town:
     return await found_town(callers, app.state.runtime.keys.secret)
 
 
-@pytest.fixture
-def routed(settings: Settings) -> list[Route]:
+@pytest.fixture(scope="module")
+def routed(built: tuple[Settings, Litestar, dict[str, Any]]) -> list[Route]:
     """Give the routes of an application that no test has added to."""
+    settings, *_ = built
     return list(routes(create_app(settings, connect=False)))
 
 
