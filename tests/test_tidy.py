@@ -55,8 +55,8 @@ HOT_TABLES = {
     "offers.budget": "offer_id",
     "offers.budget_share": "offer_id",
 }
-# What waits in a hot table, read by programme: every shard has its own, nothing is unique in it, and it holds the waiting
-# rows alone, so that one programme's heap of them costs no other a look.
+# What waits in a hot table, read by programme: each shard has its own, nothing is unique in it, and it holds what waits
+# alone, so that one programme's heap costs no other a look.
 QUEUES = {"ledger.outbox_unmarked": "programme_id"}
 SMALL_TABLES = {"ledger.unit", "ledger.settlement_window", "offers.offer", "offers.offer_version"}
 
