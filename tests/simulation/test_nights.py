@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 540
 
 @pytest.mark.long
 def test_a_bundle_is_made_in_little_memory() -> None:
-    """The large brand's bundle of some fifty megabytes verifies, and making it took less than half of that in memory."""
+    """The large brand's bundle of some fifty megabytes verifies, and making it took less than half of it in memory."""
     done = subprocess.run(
         [sys.executable, "-m", "load_tests.bench.nights", "--entries", str(ENTRIES)],
         cwd=ROOT,
