@@ -129,13 +129,15 @@ async def test_only_whoever_signs_needs_the_signing_keys(runtime: Runtime, book:
         await sign_log(web, book.log_id)
 
 
-async def test_a_log_that_is_broken_stops_no_other(database: asyncpg.Pool, database_url: str, runtime: Runtime) -> None:
+async def test_a_log_that_is_broken_stops_no_other(database: asyncpg.Pool, runtime: Runtime) -> None:
     """The signer goes past a log that lost its checkpoint, says so, and signs the rest."""
     first, second = [await (await Book(code).open()).day() for code in ("one", "two")]
     await sign_checkpoint(runtime)
     await drain(runtime)
     await sign_checkpoint(runtime)
-    checkpoint_path(runtime.settings, first.log_id).unlink()
+    path = checkpoint_path(runtime.settings, first.log_id)
+    kept = path.read_text(encoding="utf-8")
+    path.unlink()
     for book in (first, second):
         await book.close()
     await drain(runtime)
@@ -152,6 +154,9 @@ async def test_a_log_that_is_broken_stops_no_other(database: asyncpg.Pool, datab
     (alert,) = await standing_alerts(database, 10)
     assert alert.tries == 2
     assert (alert.retry_at - alert.tried_at).total_seconds() == 4
+    path.write_text(kept, encoding="utf-8")
+    assert await sign_checkpoint(runtime, first.log_id)
+    assert await standing_alerts(database, 10) == []
 
 
 async def test_what_a_log_holds_is_not_changed(database: asyncpg.Pool) -> None:

@@ -199,7 +199,12 @@ async def test_what_nobody_foresaw_stops_one_programme(database: asyncpg.Pool, r
     assert (found.programme, found.code, found.journal_id) == ("sick", "journals-stopped", None)
     assert found.explanation == "Something unexpected happened; the worker's log says what"
     assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = 1") == 4
+    await owner.does("UPDATE ledger.movement SET amount = 100 WHERE account_id = $1", sick.account)
     assert not await sequence(runtime), "it is tried again after a while"
+    await owner.does("UPDATE audit.alert SET retry_at = tried_at")
+    await drain(runtime)
+    assert await unmarked(database, sick) == 0
+    assert await standing_alerts(database, 10) == []
 
 
 async def test_a_programme_without_a_log_says_so(database: asyncpg.Pool, runtime: Runtime, owner: Owner) -> None:
