@@ -2,6 +2,8 @@
 
 import os
 import re
+import secrets
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 SECRET_BYTES = 32
 MASTER_BYTES = 32
+SETTLED_NS = 1_000_000_000
 MASTER = re.compile(r"master\.([1-9][0-9]{0,8})\.key")
 
 
@@ -32,12 +35,14 @@ class MasterKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read_at = -1
+        self._read_at: int | None = None
         self._keys: dict[int, bytes] = {}
 
     def newest(self) -> tuple[int, bytes]:
         """Return (version, key of 32 bytes) of the newest; raises KeysMissing."""
-        self._refresh()
+        changed_at = self._folder.stat().st_mtime_ns
+        if changed_at != self._read_at:
+            self._read(changed_at)
         if not self._keys:
             message = f"{self._folder} holds no master key: run `koinon keys init`, once for all processes"
             raise KeysMissing(message)
@@ -47,25 +52,24 @@ class MasterKeys:
     def key(self, version: int) -> bytes:
         """Return the key of a version; raises KeysMissing."""
         if version not in self._keys:
-            self._refresh()
+            self._read(self._folder.stat().st_mtime_ns)
         if version not in self._keys:
             message = f"{self._folder / _master_name(version)} is missing: bring it back from your copy of the keys"
             raise KeysMissing(message)
         return self._keys[version]
 
-    def _refresh(self) -> None:
-        # A folder's own time changes with every file that is made or taken away in it.
-        changed_at = self._folder.stat().st_mtime_ns
-        if changed_at == self._read_at:
-            return
-        keys = {
-            version: (self._folder / _master_name(version)).read_bytes() for version in _master_versions(self._folder)
-        }
-        for version, key in keys.items():
-            if len(key) != MASTER_BYTES:
-                message = f"{self._folder / _master_name(version)} does not hold {MASTER_BYTES} bytes"
+    def _read(self, changed_at: int) -> None:
+        keys: dict[int, bytes] = {}
+        for version in _master_versions(self._folder):
+            path = self._folder / _master_name(version)
+            keys[version] = path.read_bytes()
+            if len(keys[version]) != MASTER_BYTES:
+                message = f"{path} does not hold {MASTER_BYTES} bytes"
                 raise KeysMissing(message)
-        self._keys, self._read_at = keys, changed_at
+        # A folder's own time changes with every file that is made in it, but by ticks of a clock: one that has just
+        # changed may change again within the tick, and is looked at again.
+        settled = time.time_ns() - changed_at > SETTLED_NS
+        self._keys, self._read_at = keys, changed_at if settled else None
 
 
 class Keyring(msgspec.Struct, frozen=True):
@@ -134,17 +138,21 @@ def _master_versions(folder: Path) -> list[int]:
 
 
 def _write_once(path: Path, data: bytes) -> bool:
-    """Write a file that is not there yet, durably; tells whether it was not."""
-    # O_EXCL: of two processes that start together, one makes the key and the other reads it.
+    """Write a file that is not there yet, whole and durably; tells whether it was not there."""
+    written = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            # What is sealed under a key outlives a power cut; so must the key.
+            os.fsync(file.fileno())
+        # Of two processes that start together, one makes the key and the other reads it; none reads a half of it.
+        path.hardlink_to(written)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        # What is sealed under a key outlives a power cut; so must the key.
-        os.fsync(file.fileno())
+    finally:
+        written.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
