@@ -6,6 +6,7 @@ their public halves, so that the folder of a web process needs neither `log.pem`
 
 import os
 import re
+import time
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 SECRET_BYTES = 32
 MASTER_BYTES = 32
+SETTLED_NS = 1_000_000_000
 MASTER = re.compile(r"master\.([1-9][0-9]{0,8})\.key")
 LOG = "log"
 SANDBOX_LOG = "sandbox-log"
@@ -41,12 +43,14 @@ class MasterKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read_at = -1
+        self._read_at: int | None = None
         self._keys: dict[int, bytes] = {}
 
     def newest(self) -> tuple[int, bytes]:
         """Return (version, key of 32 bytes) of the newest; raises KeysMissing."""
-        self._refresh()
+        changed_at = self._folder.stat().st_mtime_ns
+        if changed_at != self._read_at:
+            self._read(changed_at)
         if not self._keys:
             message = f"{self._folder} holds no master key: run `koinon keys init`, once for all processes"
             raise KeysMissing(message)
@@ -56,25 +60,24 @@ class MasterKeys:
     def key(self, version: int) -> bytes:
         """Return the key of a version; raises KeysMissing."""
         if version not in self._keys:
-            self._refresh()
+            self._read(self._folder.stat().st_mtime_ns)
         if version not in self._keys:
             message = f"{self._folder / _master_name(version)} is missing: bring it back from your copy of the keys"
             raise KeysMissing(message)
         return self._keys[version]
 
-    def _refresh(self) -> None:
-        # A folder's own time changes with every file that is made or taken away in it.
-        changed_at = self._folder.stat().st_mtime_ns
-        if changed_at == self._read_at:
-            return
-        keys = {
-            version: (self._folder / _master_name(version)).read_bytes() for version in _master_versions(self._folder)
-        }
-        for version, key in keys.items():
-            if len(key) != MASTER_BYTES:
-                message = f"{self._folder / _master_name(version)} does not hold {MASTER_BYTES} bytes"
+    def _read(self, changed_at: int) -> None:
+        keys: dict[int, bytes] = {}
+        for version in _master_versions(self._folder):
+            path = self._folder / _master_name(version)
+            keys[version] = path.read_bytes()
+            if len(keys[version]) != MASTER_BYTES:
+                message = f"{path} does not hold {MASTER_BYTES} bytes"
                 raise KeysMissing(message)
-        self._keys, self._read_at = keys, changed_at
+        # A folder's own time changes with every file that is made in it, but by ticks of a clock: one that has just
+        # changed may change again within the tick, and is looked at again.
+        settled = time.time_ns() - changed_at > SETTLED_NS
+        self._keys, self._read_at = keys, changed_at if settled else None
 
 
 class Keyring(msgspec.Struct, frozen=True):

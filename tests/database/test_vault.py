@@ -1,6 +1,9 @@
 """The vault: a member's fields open for that member, that field and that key alone, and for nobody once it is gone."""
 
 import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -9,7 +12,7 @@ import pytest
 from koinon import keyring
 from koinon.database import transaction
 from koinon.ids import new_id
-from koinon.keyring import KeysMissing, MasterKeys
+from koinon.keyring import SETTLED_NS, KeysMissing, MasterKeys
 from koinon.members.vault import MemberKey, Rewrapped, destroy_key, keep_key, key_of, rewrap_slice
 from koinon.sealing import Unreadable
 
@@ -108,6 +111,39 @@ def test_a_process_meets_a_new_master_key(folder: Path, masters: MasterKeys) -> 
     (folder / "master.1.key").unlink()
     keyring.create(folder)
     assert sorted(path.name for path in folder.glob("master*")) == ["master.2.key"]
+
+
+def test_a_master_key_is_found_within_a_tick_of_the_clock(folder: Path, masters: MasterKeys) -> None:
+    """A folder that changed twice at one time is read again, when it is fresh and when a version is not known."""
+    then = time.time_ns() - 10 * SETTLED_NS
+    os.utime(folder, ns=(then, then))
+    masters.newest()
+    keyring.add_master(folder)
+    os.utime(folder, ns=(then, then))
+    assert len(masters.key(2)) == 32
+    assert masters.newest()[0] == 2
+
+    now = time.time_ns()
+    os.utime(folder, ns=(now, now))
+    masters.newest()
+    keyring.add_master(folder)
+    os.utime(folder, ns=(now, now))
+    assert masters.newest()[0] == 3
+
+
+def test_keys_are_made_whole_and_once(folder: Path) -> None:
+    """Twenty that make the next master key at once make twenty, each whole, and leave nothing else behind."""
+    with ThreadPoolExecutor(20) as threads:
+        made = list(threads.map(lambda _: keyring.add_master(folder), range(20)))
+
+    assert sorted(made) == list(range(2, 22))
+    masters = MasterKeys(folder)
+    assert len({masters.key(version) for version in range(1, 22)}) == 21
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("master")} == {
+        "log.pem",
+        "secret",
+        "token.pem",
+    }
 
 
 def test_a_broken_master_key_is_named(folder: Path) -> None:

@@ -112,11 +112,12 @@ async def read_member(
     summary="Read what one told of oneself",
     responses=reads(),
 )
-async def read_own_profile(request: Asking) -> Profile:
+async def read_own_profile(request: Asking) -> Response[Profile]:
     """Read one's name and what one is reached at, which nobody but oneself is shown."""
     _, member_id, _ = of_member(request.user)
     async with pool().acquire() as connection:
-        return await read_profile(connection, runtime_of(request).keys.masters, member_id)
+        profile = await read_profile(connection, runtime_of(request).keys.masters, member_id)
+    return Response(profile, headers={"Cache-Control": "no-store"})
 
 
 @get(

@@ -57,6 +57,7 @@ async def test_a_member_reads_what_they_told(augusta: Person) -> None:
     """The API and the first page show it to the member; a cache keeps nothing of it."""
     answer = await augusta.browser.get("/v1/me/profile")
 
+    assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json() == {
         "member": augusta.member,
         "name": NAME,
