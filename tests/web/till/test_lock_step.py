@@ -85,4 +85,5 @@ async def test_the_card_comes_while_the_till_takes_back(town: Town, database: as
     assert await worker
     await town.work()
 
+    assert await database.fetchval(PURCHASES) == 3
     assert await ada.balance() == (107, 0)
