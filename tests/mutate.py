@@ -135,11 +135,14 @@ def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
     return [Equivalent(**entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["change"]]
 
 
-def folders_of(path: str) -> list[str]:
-    """Return the folders of tests that touch a file, the narrow ones first."""
+def touching(path: str, root: Path = ROOT) -> list[str]:
+    """Return the tests that touch a file: modules of its name first, then folders, the narrow ones first."""
     folders = next(tests for beginning, tests in TESTS.items() if path.startswith(f"{beginning}/"))
     over_http = bool(OVER_HTTP.search(path))
-    return sorted(folders, key=lambda folder: over_http and not folder.startswith("tests/web/"))
+    ordered = sorted(folders, key=lambda folder: over_http and not folder.startswith("tests/web/"))
+    name = Path(path).stem.removesuffix("_web")
+    modules = [module for folder in ordered for module in sorted((root / folder).rglob(f"test_{name}*.py"))]
+    return [*(module.relative_to(root).as_posix() for module in modules), *ordered]
 
 
 def copied(root: Path, folder: Path) -> Path:
@@ -220,7 +223,7 @@ class Trial:
     def of(self, drawn: Drawn) -> Verdict:
         """Return what the tests say of a change; raises FailsAnyway when they say it without the change too."""
         with applied(self._copy, drawn):
-            verdict = run_tests(self._copy, folders_of(drawn.path), self._seconds)
+            verdict = run_tests(self._copy, touching(drawn.path, self._copy), self._seconds)
         if verdict.state == "noticed" and verdict.test not in self._sound:
             alone = run_tests(self._copy, [verdict.test], self._seconds)
             if alone.state != "survived":

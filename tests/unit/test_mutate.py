@@ -21,9 +21,9 @@ from tests.mutate import (
     draw,
     enough,
     equivalents,
-    folders_of,
     run_tests,
     sources,
+    touching,
 )
 from tests.mutation.points import mutations
 
@@ -221,11 +221,11 @@ def test_the_file_is_put_back_whatever_happens(tmp_path: Path) -> None:
 def test_every_folder_of_tests_is_there() -> None:
     """Each file that is changed has tests that touch it, and what answers over HTTP is asked there first."""
     for path in sources(ROOT):
-        folders = folders_of(path)
-        assert folders
-        assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
-    assert folders_of("offers/web.py")[0].startswith("tests/web/")
-    assert folders_of("offers/decisions.py")[0] == "tests/unit/offers"
+        tests = touching(path)
+        assert tests
+        assert [each for each in tests if not (ROOT / each).exists()] == []
+    assert touching("offers/web.py")[0].startswith("tests/web/")
+    assert touching("offers/decisions.py")[:2] == ["tests/unit/offers/test_decisions.py", "tests/unit/offers"]
 
 
 def test_what_is_called_equivalent_still_stands_there() -> None:

@@ -206,6 +206,23 @@ async def test_the_signed_checkpoint_holds_every_leaf(database: asyncpg.Pool, ru
         assert verify_inclusion(row["leaf_index"], 4, leaf_hash(row["leaf"]), proof, checkpoint.root)
 
 
+async def test_every_checkpoint_extends_the_one_before(database: asyncpg.Pool, runtime: Runtime) -> None:
+    """From the first leaf on and over the edges of tiles of 256, each size is signed on top of the last one."""
+    book = Book()
+    await book.open()
+    signed = []
+    for number, more in enumerate((1, 1, 1, 2, 250, 1, 1, 263)):
+        earns = [Earn(version=1, points=1, **book.base(f"{number}.{each}", book.grocer)) for each in range(more)]
+        await post_now(book.programme, earns)
+        await drain(runtime)
+        assert await sign_checkpoint(runtime)
+        note = checkpoint_path(runtime).read_text(encoding="utf-8")
+        signed.append(parse_checkpoint(open_note(note, [log_key(runtime)]).text).size)
+
+    assert signed == [1, 2, 3, 5, 255, 256, 257, 520]
+    assert await database.fetchval("SELECT signed_size FROM audit.log") == 520
+
+
 async def test_a_log_that_shrank_is_not_signed(
     database: asyncpg.Pool, database_url: str, runtime: Runtime, book: Book
 ) -> None:

@@ -121,6 +121,18 @@ async def test_history_goes_on_over_pages(town: Town, ada: Person, phone: Browse
     assert (await phone.get("/me")).text.count("events-what") == 5
 
 
+@pytest.mark.parametrize("path", ["/me/history", "/me/offers", "/me/purchases"])
+async def test_what_fits_on_one_page_has_no_others(town: Town, ada: Person, phone: Browser, path: str) -> None:
+    """A short list leads nowhere, from no page to none."""
+    await published(town.grocer, activation_required=False)
+    await town.grocer.earned(ada, 10, amount_minor=50)
+
+    shown = await phone.page(path)
+
+    assert "Grocer" in shown.text
+    assert [each for each in shown.all("nav") if each.attributes.get("aria-label") == "Pages of this list"] == []
+
+
 async def test_an_offer_is_switched_on(town: Town, ada: Person, phone: Browser) -> None:
     """The form switches it on, the page says so, and home offers it no more."""
     offer = await published(town.cafe)

@@ -183,15 +183,18 @@ async def test_what_is_left_of_a_budget(town: Town, database: asyncpg.Pool) -> N
 
 
 async def test_offers_go_on_over_pages(town: Town) -> None:
-    """The second page of a brand's offers starts where the first ended."""
+    """The second page of a brand's offers starts where the first ended, and leads back, which the first does not."""
     for number in range(26):
         await town.grocer.api.post("/v1/offers", offer_body(name=f"Offer {number}"))
     portal = await staff_of(town, town.grocer, "marketing")
     first = await portal.page("/portal/offers")
-    (older,) = [each for each in first.all("a") if each.attributes.get("rel") == "next"]
+    (older,) = first.named(**{"aria-label": "Pages of this list"}).all("a")
     second = await portal.page(older.attributes["href"])
 
+    assert older.text == "Older"
     assert (len(rows(first)), len(rows(second))) == (25, 1)
+    (back,) = second.named(**{"aria-label": "Pages of this list"}).all("a")
+    assert (back.text, back.attributes["href"]) == ("Back to the newest", "/portal/offers")
 
 
 async def test_the_contract_in_force_and_the_next_one(town: Town) -> None:
