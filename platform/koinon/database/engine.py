@@ -43,7 +43,7 @@ APPLICATION_ROLE = "koinon_app"
 STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
 APART_CONNECTIONS = 2
-ACQUIRE_TIMEOUT_SECONDS = 10.0
+ACQUIRE_TIMEOUT_SECONDS = 5.0
 ATTEMPTS = 5
 RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """What a transaction fails by when others were faster, and not by anything that is wrong with it."""

@@ -102,6 +102,19 @@ async def test_runs_are_looked_at_when_a_round_ends(coalition: Coalition, databa
     assert explanation.startswith("i6_zero: run ")
 
 
+async def test_what_is_seen_once_is_no_finding(coalition: Coalition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On several nodes a posting may be half seen; what the second look no longer finds raises no alert."""
+    looks = iter([["i2_wallets: half seen"], [], [], []])
+
+    async def check(*_: object) -> list[str]:
+        return next(looks)
+
+    monkeypatch.setattr("koinon.ledger.auditor.check", check)
+    await auditor().look_at(machine_now())
+
+    assert await standing() == []
+
+
 def test_names_are_nobody_elses(tmp_path: Path) -> None:
     """Two contexts cannot call two things by one name: one would hide the other."""
     for name in ("a.sql", "b.sql"):
