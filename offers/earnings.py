@@ -4,7 +4,6 @@ Concurrent tills of a process share one transaction: requests, sightings, decisi
 written set by set. Each is answered for itself; one that is refused leaves no trace.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -36,7 +35,7 @@ from koinon.ids import new_record_id
 from koinon.ledger.redemptions import ContractMissing, Receipt, UnknownMember, UnknownPlace, receipt
 from koinon.money import EXPONENTS
 from koinon.places.model import identifier
-from koinon.problems import IdempotencyKeyReused, NotFound, Problem, ServiceUnavailable, invalid_field
+from koinon.problems import IdempotencyKeyReused, NotFound, Problem, invalid_field
 from koinon.web.requests import Write
 from offers.evidence import PurchaseKey
 from offers.intake import lock_lanes
@@ -130,12 +129,10 @@ class Earnings:
     async def earn(self, write: Write, earning: NewEarning) -> Answer:
         """Record a purchase and post what it earns.
 
-        Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused, ServiceUnavailable.
+        Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused, TooManyWaiting,
+        OutcomeUnknown.
         """
-        try:
-            answer = await self._gatherer.submit(read_ids(write, earning))
-        except asyncio.QueueFull:
-            raise ServiceUnavailable("more earnings wait than are taken", retry_after_seconds=1) from None
+        answer = await self._gatherer.submit(read_ids(write, earning))
         if answer.problem is not None:
             raise answer.problem
         return answer

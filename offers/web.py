@@ -7,6 +7,7 @@ from litestar import Request, Response, Router, post
 from litestar.params import FromPath, JSONBody
 
 from koinon import ids
+from koinon.database.gather import OutcomeUnknown, TooManyWaiting
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.identity.sources import Source, UnknownSource, verify_source
@@ -69,6 +70,8 @@ class SignedBatch(Signed):
         ContractMissing,
         TenderOfAnotherMember,
         PurchaseAlreadyReported,
+        TooManyWaiting,
+        OutcomeUnknown,
     ),
 )
 async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Response[bytes]:

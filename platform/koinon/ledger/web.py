@@ -6,6 +6,7 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 
+from koinon.database.gather import OutcomeUnknown, TooManyWaiting
 from koinon.identity.guards import require
 from koinon.identity.model import Caller
 from koinon.ledger.operations import InsufficientBalance, ProofAlreadyUsed, RedemptionNotOpen, UnknownRedemption
@@ -51,6 +52,8 @@ headroom = AttestedHeadroom()
         ContractMissing,
         UnknownMember,
         UnknownPlace,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={"receipt": {"effect": "held", "points": "500"}},
     ),
 )
@@ -86,6 +89,8 @@ async def read_redemption(request: Request[Caller, Any, Any], redemption: FromPa
         Redemption,
         UnknownRedemption,
         RedemptionNotOpen,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={"state": "captured", "expires_at": None, "receipt": {"effect": "accepted", "points": "500"}},
     ),
 )
@@ -106,6 +111,8 @@ async def capture_redemption(request: Request[Caller, Any, Any], redemption: Fro
         Redemption,
         UnknownRedemption,
         RedemptionNotOpen,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={
             "state": "released",
             "balance": 1250,
