@@ -21,9 +21,10 @@ from koinon.web.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefus
 from koinon.web.openapi import Keyed, Signed, answers, writes
 from koinon.web.requests import Write, answer, once, write_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
-from offers.earnings import Earning, NewEarning, UnknownEarning
+from offers.earnings import Earning, UnknownEarning
 from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
 from offers.reversals import NewReversal, Reversal, record
+from offers.sightings import NewEarning
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]

@@ -5,6 +5,7 @@ import math
 import time
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class Web:
         self.sent: deque[list[msgspec.Raw]] = deque(maxlen=FEED_CONNECTIONS + 1)
         self.rates: dict[str, float] = {}
 
-    async def prepare(self) -> None:
+    async def prepare(self, earnings: Sequence[EarningLoad] = EARNINGS, feeds: Sequence[FeedLoad] = FEEDS) -> None:
         """Open the coalitions over the API, and run every load once, shortly, so that each has a rate to begin with."""
         path = self.folder / "operator.json"
         machine = await new_operator(self.connection, path, email="bench@koinon.example", name="Benchmark")
@@ -89,9 +90,9 @@ class Web:
         self.stated = await open_coalition(self.connection, self.operator, "bench-stated", offers=False)
         self.offered = await open_coalition(self.connection, self.operator, "bench-offers", offers=True)
         self.books = {self.stated.code: Books(budgeted=False), self.offered.code: Books(budgeted=True)}
-        for earning in EARNINGS:
+        for earning in earnings:
             await self.earnings(earning, 0)
-        for feed in FEEDS:
+        for feed in feeds:
             await self.feed(feed, 0)
 
     async def earnings(self, load: EarningLoad, seconds: int) -> float:
@@ -177,7 +178,11 @@ class Web:
 
     async def check(self) -> dict[str, dict[str, int]]:
         """Hold the rows to what was answered, and return them by programme; raises BenchFailed."""
-        return {code: await check(self.url, code, books) for code, books in self.books.items()}
+        return {
+            code: await check(self.url, code, books)
+            for code, books in self.books.items()
+            if any(books.expected().values())
+        }
 
 
 def _message(number: int, brands: int) -> dict[str, Any]:

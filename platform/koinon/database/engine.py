@@ -80,12 +80,12 @@ async def connected(
     DB.joining_only = role is not None
     try:
         await DB.start_connection_pool(
-            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare
+            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare, reset=_leave
         )
     except ValueError:  # asyncpg reads the URL before it opens anything
         raise DatabaseUrlInvalid from None
     DB.apart_pool = asyncpg.create_pool(
-        dsn=url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings
+        dsn=url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings, reset=_leave
     )
     try:
         async with DB.apart_pool:
@@ -98,6 +98,12 @@ async def connected(
 async def _prepare(connection: asyncpg.Connection) -> None:
     # No jsonb codec: with one, Piccolo writes doubly encoded JSON. JSON travels as text and msgspec reads it.
     await connection.execute("SELECT 1")
+
+
+async def _leave(_: asyncpg.Connection) -> None:
+    # A transaction that is left open is rolled back before this. Nothing else is to be reset, and asking for it would
+    # cost every caller a round trip: no session of the application's sets, listens, or locks beyond a transaction.
+    pass
 
 
 def pool() -> asyncpg.Pool:

@@ -13,10 +13,11 @@ import pytest
 from koinon import ids
 from koinon.identity.model import Caller
 from koinon.web.requests import Write
-from offers.earnings import Asked, NewEarning, Tender, earn_many, read_ids
+from offers.earnings import earn_many
 from offers.intake import take_in
 from offers.model import PointsPerAmount
 from offers.rewarding import settle_purchases
+from offers.sightings import Asked, NewEarning, Tender, read_ids
 from tests.database.offers.kit import BOUGHT, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6
