@@ -21,6 +21,7 @@ from load_tests.bench.database import BATCH, FEED_BATCH, LOADS, SET_CLIENTS, SIN
 from load_tests.bench.figures import gathered
 from load_tests.bench.loader import loader
 from load_tests.bench.report import UNITS, as_json, result, show
+from load_tests.bench.sizes import Growth
 from load_tests.bench.web import CONNECTIONS, EARNINGS, FEED_CONNECTIONS, FEEDS, EarningLoad, FeedLoad, Web
 from load_tests.driver.connection import Connection
 from load_tests.driver.installation import driven, settings_with, started
@@ -82,9 +83,14 @@ def bench(*, rounds: int, seconds: int, only: tuple[str, ...], json_line: bool) 
             def advance(name: str) -> None:
                 progress.update(steps, advance=1, description=name)
 
-            made, rows = driven(runner, _measure(settings, loads, rounds, seconds, advance))
+            made, rows, growth = driven(runner, _measure(settings, loads, rounds, seconds, advance))
         found = result(
-            runner.run(machine(url)), rounds=rounds, seconds=seconds, rows=rows, measured=gathered(made, UNITS)
+            runner.run(machine(url)),
+            rounds=rounds,
+            seconds=seconds,
+            rows=rows,
+            measured=gathered(made, UNITS),
+            bytes_an_earning=growth.an_earning(),
         )
     if json_line:
         click.echo(as_json(found))
@@ -94,8 +100,8 @@ def bench(*, rounds: int, seconds: int, only: tuple[str, ...], json_line: bool) 
 
 async def _measure(
     settings: Settings, loads: Loads, rounds: int, seconds: int, advance: Callable[[str], None]
-) -> tuple[list[dict[str, float]], dict[str, dict[str, int]]]:
-    """Return what each round measured, and the rows that were held to it; raises BenchFailed."""
+) -> tuple[list[dict[str, float]], dict[str, dict[str, int]], Growth]:
+    """Return what each round measured, the rows that were held to it, and what they take; raises BenchFailed."""
     url = str(settings.database_url)
     database = Database(url)
     await database.prepare()
@@ -109,7 +115,7 @@ async def _measure(
         rows = await web.check()
         if loads.database:
             rows["pgbench"] = await database.check()
-    return made, rows
+    return made, rows, web.growth
 
 
 async def _round(

@@ -25,6 +25,7 @@ from load_tests.bench.coalition import (
 )
 from load_tests.bench.database import FEED_BATCH, SET_CLIENTS, BenchFailed
 from load_tests.bench.loader import Requests, request, send
+from load_tests.bench.sizes import Growth, sizes
 from load_tests.driver.backlog import Operator
 from load_tests.driver.connection import Connection
 from load_tests.driver.installation import new_operator
@@ -81,6 +82,7 @@ class Web:
         # Messages are sent again some batches later, when nobody waits any more for the first time's transaction.
         self.sent: deque[list[msgspec.Raw]] = deque(maxlen=FEED_CONNECTIONS + 1)
         self.rates: dict[str, float] = {}
+        self.growth = Growth()
 
     async def prepare(self, earnings: Sequence[EarningLoad] = EARNINGS, feeds: Sequence[FeedLoad] = FEEDS) -> None:
         """Open the coalitions over the API, and run every load once, shortly, so that each has a rate to begin with."""
@@ -100,6 +102,7 @@ class Web:
         coalition = self.offered if load.offers else self.stated
         count = max(FEWEST_EARNINGS, int(self.rates.get(load.name, 0) * seconds))
         requests = await self._earnings(coalition, load, count)
+        before = await sizes(self.url)
         answered = await send(
             self.connection.address,
             Requests(requests=requests, connections=CONNECTIONS, status=201, summed=("points",)),
@@ -109,6 +112,9 @@ class Web:
         self.books[coalition.code].earnings += count
         self.books[coalition.code].points += count * POINTS
         await self.operator.worked_off(coalition.programme)
+        if not load.offers:
+            # With the rows of the log: who waits for it to be worked off has waited for them.
+            self.growth.add(count, before, await sizes(self.url))
         self.rates[load.name] = count / answered.seconds
         return self.rates[load.name]
 
