@@ -1,41 +1,27 @@
--- till_facts: what tills' earnings need to know, in one look: programme and time, the caller's code, member, place, contract
-SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, $6::timestamptz) AS now,
-    pa.code AS partner, m.account_id, k.key_version, k.master_version, k.wrapped,
-    EXISTS (SELECT FROM places.place pl WHERE pl.place_id = g.place_id AND pl.partner_id = pa.partner_id) AS own_place,
+-- till_facts: what tills' earnings need to know, in one look: programme and time, the caller's code, member, place,
+-- contract, and what was answered for the key before
+SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, pr.time_zone, pr.expiry_months,
+    coalesce(pr.clock_at, $6::timestamptz) AS now, pa.code AS partner, m.account_id, pl.time_zone AS place_zone,
+    k.key_version, k.master_version, k.wrapped,
     EXISTS (SELECT FROM parties.contract c
             WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted,
     EXISTS (SELECT FROM identity.source so
-            WHERE so.source_id = g.source_id AND so.programme_id = pr.programme_id) AS known_source
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[])
-    WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, source_id, position)
+            WHERE so.source_id = g.source_id AND so.programme_id = pr.programme_id) AS known_source,
+    r.content_hash, r.answer
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $7::text[], $8::text[])
+    WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, source_id, caller, key, position)
 JOIN parties.partner pa ON pa.partner_id = g.partner_id
 JOIN parties.programme pr ON pr.programme_id = pa.programme_id
 LEFT JOIN members.member m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
 LEFT JOIN members.member_key k ON k.member_id = m.member_id
+LEFT JOIN places.place pl ON pl.place_id = g.place_id AND pl.partner_id = pa.partner_id
+LEFT JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key
 ORDER BY g.position;
-
--- claim_requests: take idempotency keys; gives the positions that were new
-WITH given AS (
-    SELECT DISTINCT ON (g.caller, g.key) g.*
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g (caller, key, content_hash, position)
-    ORDER BY g.caller, g.key, g.position
-), taken AS (
-    INSERT INTO koinon.request (caller, key, content_hash, status)
-    SELECT g.caller, g.key, decode(g.content_hash, 'hex'), 201 FROM given g ORDER BY g.caller, g.key
-    ON CONFLICT DO NOTHING
-    RETURNING caller, key
-)
-SELECT g.position - 1 AS position FROM given g JOIN taken USING (caller, key);
 
 -- known_requests: what callers were answered for keys
 SELECT g.position - 1 AS position, r.content_hash, r.answer
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (caller, key, position)
 JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key;
-
--- answer_requests: keep what callers are answered
-UPDATE koinon.request r SET answer = g.answer::jsonb
-FROM unnest($1::text[], $2::text[], $3::text[]) AS g (caller, key, answer)
-WHERE r.caller = g.caller AND r.key = g.key;
 
 -- card_owners: whose cards some are now
 SELECT c.card_key, c.member_id FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) AND c.unlinked_at IS NULL;
@@ -45,11 +31,33 @@ SELECT s.account_id, s.sighting_id, s.source_id, s.card_token, s.auth_code, s.pl
 FROM unnest($1::bigint[], $2::text[]) AS g (account_id, auth_code)
 JOIN offers.till_sighting s ON s.account_id = g.account_id AND s.auth_code = g.auth_code AND s.reversed_at IS NULL;
 
--- make_purchases: new purchases, seen at tills
-INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
-SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[]);
+-- record_earnings: new purchases that tills report and that are settled, what the tills said, and what they are answered;
+-- gives how many of the keys were new. Each row is written once, whole.
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[],
+        $7::bigint[], $8::bytea[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::text[])
+    AS g (account_id, purchase_id, programme_id, member_id, occurred_at, partner_id, place_id, sealed_receipt, amount_minor,
+        currency, stated_points, card_token, source_id, auth_code)
+), purchases AS (
+    INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id, revision,
+        settled_revision)
+    SELECT g.account_id, g.purchase_id, g.programme_id, g.member_id, g.occurred_at, g.place_id, 1, 1 FROM given g
+), sightings AS (
+    INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, sealed_receipt,
+        amount_minor, currency, stated_points, card_token, source_id, auth_code, occurred_at)
+    SELECT g.account_id, g.purchase_id, g.purchase_id, g.partner_id, g.place_id, g.sealed_receipt, g.amount_minor, g.currency,
+        g.stated_points, g.card_token, g.source_id, g.auth_code, g.occurred_at FROM given g
+), requests AS (
+    INSERT INTO koinon.request (caller, key, content_hash, status, answer)
+    SELECT r.caller, r.key, decode(r.content_hash, 'hex'), 201, r.answer::jsonb
+    FROM unnest($15::text[], $16::text[], $17::text[], $18::text[]) AS r (caller, key, content_hash, answer)
+    ORDER BY r.caller, r.key
+    ON CONFLICT DO NOTHING
+    RETURNING key
+)
+SELECT count(*) FROM requests;
 
--- add_sightings: what tills said
+-- add_sightings: what tills said of purchases that their cards have shown
 INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, sealed_receipt, amount_minor,
     currency, stated_points, card_token, source_id, auth_code, occurred_at)
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bigint[],

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -40,7 +42,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     key: PurchaseKey
-    row: asyncpg.Record
+    row: Mapping[str, Any]
     sightings: tuple[PurchaseFacts, ...]
     kept: Fraction
     place_id: int | None
@@ -97,7 +99,6 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
         ((row["account_id"], row["purchase_id"]), decode_payment(row["fold"]), row["linked_at"])
         for row in await connection.fetch(statements["payments_at"], *columns)
     ]
-    kept = {key: _kept(payment) for key, payment, _ in paid}
     rewards: dict[PurchaseKey, dict[int, Posted]] = {}
     for row in await connection.fetch(statements["rewards_of"], *columns):
         rewards.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = Posted(
@@ -106,6 +107,21 @@ async def read_evidence(connection: Connection, keys: Sequence[PurchaseKey]) -> 
     carried: dict[PurchaseKey, dict[int, int]] = {}
     for row in await connection.fetch(statements["carried_to"], *columns):
         carried.setdefault((row["account_id"], row["purchase_id"]), {})[row["offer_id"]] = row["points"]
+    return await evidence_of(connection, rows, paid, rewards, carried)
+
+
+async def evidence_of(
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    paid: Sequence[tuple[PurchaseKey, Payment, datetime | None]] = (),
+    rewards: Mapping[PurchaseKey, dict[int, Posted]] = MappingProxyType({}),
+    carried: Mapping[PurchaseKey, dict[int, int]] = MappingProxyType({}),
+) -> list[Evidence]:
+    """Return the evidence of purchases with the offers that are to be decided; `rows` are as of `purchase_facts`.
+
+    Of a purchase that a till reports just now, nothing else than its row is known anywhere.
+    """
+    kept = {key: _kept(payment) for key, payment, _ in paid}
     seen = await _card_sightings(connection, rows, paid)
     bought = [
         Bought(
@@ -138,7 +154,7 @@ def _kept(payment: Payment) -> Fraction:
     return max(Fraction(0), 1 - Fraction(payment.refunded_minor + payment.charged_back_minor, bought))
 
 
-def _till_sighting(row: asyncpg.Record, kept: Fraction) -> list[PurchaseFacts]:
+def _till_sighting(row: Mapping[str, Any], kept: Fraction) -> list[PurchaseFacts]:
     if row["till_partner_id"] is None:
         return []
     place = PlaceFacts(row["till_place_id"], row["till_partner"], row["till_zone"])
@@ -154,9 +170,11 @@ def _till_sighting(row: asyncpg.Record, kept: Fraction) -> list[PurchaseFacts]:
 
 async def _card_sightings(
     connection: Connection,
-    rows: Sequence[asyncpg.Record],
+    rows: Sequence[Mapping[str, Any]],
     paid: Sequence[tuple[PurchaseKey, Payment, datetime | None]],
 ) -> dict[PurchaseKey, list[PurchaseFacts]]:
+    if not paid:
+        return {}
     programmes = {(row["account_id"], row["purchase_id"]): row["programme_id"] for row in rows}
     known = await known_places(connection, [(programmes[key], payment) for key, payment, _ in paid])
     resolved = [known.resolve(programmes[key], payment) for key, payment, _ in paid]

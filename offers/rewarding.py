@@ -117,6 +117,26 @@ async def settle(
     asyncpg.SerializationError as `ledger.post` does: the whole transaction is to be tried again.
     """
     evidence = await read_evidence(connection, keys)
+    await note_settled(connection, evidence)
+    return await settle_known(connection, evidence, taken_back_for=taken_back_for)
+
+
+async def note_settled(connection: Connection, evidence: Sequence[Evidence]) -> None:
+    """Note that what is known of purchases is settled, in the transaction that settles it."""
+    await connection.execute(
+        statements["set_settled"],
+        [each.key[0] for each in evidence],
+        [each.key[1] for each in evidence],
+        [each.row["revision"] for each in evidence],
+        [each.place_id for each in evidence],
+        [each.occurred_at for each in evidence],
+    )
+
+
+async def settle_known(
+    connection: Connection, evidence: Sequence[Evidence], *, taken_back_for: str | None = None
+) -> list[Settled]:
+    """Settle purchases by what is known of them, as `settle` does; the caller notes that they are settled."""
     await _touch_merged(connection, evidence)
     partners = {partner for each in evidence for _, partner, _ in each.offers}
     partners |= {each.row["till_partner_id"] for each in evidence if each.row["till_partner_id"] is not None}
@@ -250,14 +270,6 @@ async def _record(
         await connection.execute(statements["put_rewards"], *map(list, zip(*rewards, strict=True)))
     if receipts:
         await connection.execute(statements["put_decisions"], *map(list, zip(*receipts, strict=True)))
-    await connection.execute(
-        statements["set_settled"],
-        [plan.evidence.key[0] for plan in plans],
-        [plan.evidence.key[1] for plan in plans],
-        [plan.evidence.row["revision"] for plan in plans],
-        [plan.evidence.place_id for plan in plans],
-        [plan.evidence.occurred_at for plan in plans],
-    )
 
 
 def _figures(plan: Plan, contracts: Contracts) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from koinon import ids
 from koinon.callers.guards import require
 from koinon.callers.model import Caller
+from koinon.database.gather import OutcomeUnknown, TooManyWaiting
 from koinon.http.bodies import read_body
 from koinon.http.card_numbers import CHECKED_BY_HANDLER, MESSAGE, CardNumberRefused, found_in_json
 from koinon.http.openapi import Keyed, Signed, answers, writes
@@ -22,9 +23,10 @@ from koinon.places.operations import UnknownPlace
 from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
 from koinon.runtime import runtime_of
 from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
-from offers.earnings import Earning, Earnings, NewEarning
+from offers.earnings import Earning, Earnings
 from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
 from offers.reversals import NewReversal, Reversal, record
+from offers.sightings import NewEarning
 from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]
@@ -71,6 +73,8 @@ class SignedBatch(Signed):
         ContractMissing,
         TenderOfAnotherMember,
         PurchaseAlreadyReported,
+        TooManyWaiting,
+        OutcomeUnknown,
     ),
 )
 async def record_earning(request: Asking, data: JSONBody[NewEarning]) -> Response[bytes]:

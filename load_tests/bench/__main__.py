@@ -8,7 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import asyncpg
 import click
@@ -17,11 +17,12 @@ from rich.progress import Progress
 
 from koinon.database.embedded import embedded_server
 from koinon.settings import Settings
-from load_tests.bench.database import BATCH, FEED_BATCH, LOADS, SET_CLIENTS, SINGLE_CLIENTS, Database
+from load_tests.bench.database import BATCH, FEED_BATCH, LOADS, SET_CLIENTS, SINGLE_CLIENTS, Database, Load
 from load_tests.bench.figures import gathered
 from load_tests.bench.loader import loader
 from load_tests.bench.report import UNITS, as_json, result, show
-from load_tests.bench.web import CONNECTIONS, EARNINGS, FEED_CONNECTIONS, FEEDS, Web
+from load_tests.bench.sizes import Growth
+from load_tests.bench.web import CONNECTIONS, EARNINGS, FEED_CONNECTIONS, FEEDS, EarningLoad, FeedLoad, Web
 from load_tests.driver.connection import Connection
 from load_tests.driver.installation import driven, settings_with, started
 
@@ -31,13 +32,43 @@ WEB_PROCESSES = 2
 Each = TypeVar("Each")
 
 
+class Loads(NamedTuple):
+    """What a run measures: in the database alone, earnings over HTTP, and feeds."""
+
+    database: tuple[Load, ...]
+    earnings: tuple[EarningLoad, ...]
+    feeds: tuple[FeedLoad, ...]
+
+    @classmethod
+    def named(cls, only: tuple[str, ...]) -> Self:
+        """Return the loads whose names hold one of some texts; all of them for none. Raises click.BadParameter."""
+
+        def wanted(*names: str) -> bool:
+            return not only or any(text in name for text in only for name in names)
+
+        found = cls(
+            tuple(load for load in LOADS if wanted(load.name)),
+            tuple(load for load in EARNINGS if wanted(load.name)),
+            tuple(load for load in FEEDS if wanted(load.to_202, load.rewarded)),
+        )
+        if not any(found):
+            raise click.BadParameter(f"no load is named like {', '.join(only)}", param_hint="--only")
+        return found
+
+    def rotated(self, by: int) -> Self:
+        """Return the loads with others first, so that none follows the same one in every round."""
+        return type(self)(rotated(self.database, by * 3), rotated(self.earnings, by), rotated(self.feeds, by))
+
+
 @click.command()
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50), help="How often each load is run.")
 @click.option("--seconds", default=2, show_default=True, type=click.IntRange(1, 30), help="How long each time.")
+@click.option("--only", multiple=True, help="Run only loads whose names hold this; may be given several times.")
 @click.option("--json", "json_line", is_flag=True, help="Print one line of JSON.")
-def bench(*, rounds: int, seconds: int, json_line: bool) -> None:
+def bench(*, rounds: int, seconds: int, only: tuple[str, ...], json_line: bool) -> None:
     """Measure single and set-based earns, earnings over HTTP and a feed, each beside its raw baseline."""
     console = Console(stderr=json_line)
+    loads = Loads.named(only)
     with tempfile.TemporaryDirectory(prefix="koinon-bench-") as folder, contextlib.ExitStack() as stack:
         # One server for the baselines and for the installation: the same machine, the same durability.
         url = stack.enter_context(embedded_server(Path(folder)))
@@ -47,14 +78,19 @@ def bench(*, rounds: int, seconds: int, json_line: bool) -> None:
         stack.enter_context(started(settings))
         runner = stack.enter_context(asyncio.Runner())
         with Progress(console=console, transient=True) as progress:
-            steps = progress.add_task("preparing", total=1 + rounds * (len(LOADS) + len(EARNINGS) + len(FEEDS)))
+            steps = progress.add_task("preparing", total=1 + rounds * sum(map(len, loads)))
 
             def advance(name: str) -> None:
                 progress.update(steps, advance=1, description=name)
 
-            made, rows = driven(runner, _measure(settings, rounds, seconds, advance))
+            made, rows, growth = driven(runner, _measure(settings, loads, rounds, seconds, advance))
         found = result(
-            runner.run(machine(url)), rounds=rounds, seconds=seconds, rows=rows, measured=gathered(made, UNITS)
+            runner.run(machine(url)),
+            rounds=rounds,
+            seconds=seconds,
+            rows=rows,
+            measured=gathered(made, UNITS),
+            bytes_an_earning=growth.an_earning(),
         )
     if json_line:
         click.echo(as_json(found))
@@ -63,35 +99,36 @@ def bench(*, rounds: int, seconds: int, json_line: bool) -> None:
 
 
 async def _measure(
-    settings: Settings, rounds: int, seconds: int, advance: Callable[[str], None]
-) -> tuple[list[dict[str, float]], dict[str, dict[str, int]]]:
-    """Return what each round measured, and the rows that were held to it; raises BenchFailed."""
+    settings: Settings, loads: Loads, rounds: int, seconds: int, advance: Callable[[str], None]
+) -> tuple[list[dict[str, float]], dict[str, dict[str, int]], Growth]:
+    """Return what each round measured, the rows that were held to it, and what they take; raises BenchFailed."""
     url = str(settings.database_url)
     database = Database(url)
     await database.prepare()
-    for load in LOADS:
+    for load in loads.database:
         database.run(load, 1)
     async with Connection(settings.base_url) as connection:
         web = Web(connection, settings.folder, url)
-        await web.prepare()
+        await web.prepare(loads.earnings, loads.feeds)
         advance("prepared")
-        made = [await _round(database, web, number, seconds, advance) for number in range(rounds)]
-        rows = {"pgbench": await database.check()} | await web.check()
-    return made, rows
+        made = [await _round(database, web, loads.rotated(number), seconds, advance) for number in range(rounds)]
+        rows = await web.check()
+        if loads.database:
+            rows["pgbench"] = await database.check()
+    return made, rows, web.growth
 
 
 async def _round(
-    database: Database, web: Web, number: int, seconds: int, advance: Callable[[str], None]
+    database: Database, web: Web, loads: Loads, seconds: int, advance: Callable[[str], None]
 ) -> dict[str, float]:
     found = {}
-    # Each round begins elsewhere, so that no load always follows the same one.
-    for load in rotated(LOADS, number * 3):
+    for load in loads.database:
         found[load.name] = database.run(load, seconds)
         advance(load.name)
-    for earning in rotated(EARNINGS, number):
+    for earning in loads.earnings:
         found[earning.name] = await web.earnings(earning, seconds)
         advance(earning.name)
-    for feed in rotated(FEEDS, number):
+    for feed in loads.feeds:
         found[feed.to_202], found[feed.rewarded] = await web.feed(feed, seconds)
         advance(feed.rewarded)
     return found
@@ -99,7 +136,7 @@ async def _round(
 
 def rotated(loads: tuple[Each, ...], by: int) -> tuple[Each, ...]:
     """Return the loads with another one first."""
-    first = by % len(loads)
+    first = by % max(1, len(loads))
     return loads[first:] + loads[:first]
 
 

@@ -19,6 +19,7 @@ ACCOUNTS = 20_000
 TEMPLATES = 500
 BATCH = 100
 FEED_BATCH = 500
+BATCHES = 20
 PARTNERS = 100
 SINGLE_CLIENTS = 16
 SET_CLIENTS = 2
@@ -84,17 +85,28 @@ LOADS = (
     _set("ours set", "ours_set", PARTNERS),
     _set("ours set, one brand", "ours_set", 1),
     Load(name="raw feed", script="raw_feed", clients=SET_CLIENTS, items=FEED_BATCH, unit="messages"),
+    Load(
+        name="raw rewards",
+        script="raw_reward",
+        clients=SET_CLIENTS,
+        items=FEED_BATCH,
+        variables={"batches": BATCHES},
+        unit="rewards",
+    ),
 )
 
 WRITTEN = {
-    "koinon.request": "earns",
-    "ledger.journal": "earns",
-    "ledger.lot": "earns",
-    "ledger.movement": "earns",
-    "offers.message": "messages",
-    "offers.inbox": "messages",
+    "koinon.request": ("earns", "rewards"),
+    "ledger.journal": ("earns", "rewards"),
+    "ledger.lot": ("earns", "rewards"),
+    "ledger.movement": ("earns", "rewards"),
+    "offers.message": ("messages", "rewards"),
+    "offers.inbox": ("messages", "rewards"),
+    "offers.payment": ("rewards",),
+    "offers.reward": ("rewards",),
+    "offers.decision": ("rewards",),
 }
-"""What each row of a table stands for."""
+"""What the rows of a table stand for, each for one."""
 
 
 class Database:
@@ -106,7 +118,7 @@ class Database:
         self.url = server_url.replace("/postgres?", "/koinon_bench?")
         self.pgbench_url = server_url.replace("/postgres?", "/pgbench?")
         self.program = pgbench_program()
-        self.counted = {"earns": 0, "messages": 0, "transactions": 0}
+        self.counted = {"earns": 0, "messages": 0, "rewards": 0, "transactions": 0}
 
     async def prepare(self) -> None:
         """Make the database of this release, the baselines in it, and pgbench's own tables."""
@@ -117,7 +129,7 @@ class Database:
         await connection.close()
         await migrate(self.url, functions())
         connection = await asyncpg.connect(self.url)
-        for name in ("earn.sql", "feed.sql", "prepare.sql"):
+        for name in ("earn.sql", "feed.sql", "reward.sql", "prepare.sql"):
             await connection.execute(filled((RAW / name).read_text(encoding="utf-8")))
         await connection.close()
         self._pgbench(["--initialize", "--quiet", "--scale", str(PGBENCH_SCALE), self.pgbench_url])
@@ -140,7 +152,7 @@ class Database:
 
     async def check(self) -> dict[str, int]:
         """Hold the rows to what was counted, each earn and each message, and return them; raises BenchFailed."""
-        expected = {table: self.counted[unit] for table, unit in WRITTEN.items()}
+        expected = {table: sum(self.counted[unit] for unit in units) for table, units in WRITTEN.items()}
         connection = await asyncpg.connect(self.url)
         found = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in expected}  # noqa: S608  # names from above
         await connection.close()
@@ -155,7 +167,7 @@ class Database:
 
 def filled(text: str) -> str:
     """Return the SQL of `load_tests/raw` with its sizes."""
-    for name, value in (("ACCOUNTS", ACCOUNTS), ("TEMPLATES", TEMPLATES), ("BATCH", BATCH)):
+    for name, value in (("ACCOUNTS", ACCOUNTS), ("TEMPLATES", TEMPLATES), ("BATCH", BATCH), ("BATCHES", BATCHES)):
         text = text.replace(f"${name}$", str(value))
     return text
 

@@ -26,6 +26,7 @@ COMPARED = (
     ("raw set, outbox", "raw set", "what the outbox row costs raw, 100 earns a call"),
     ("http earning", "raw single, outbox", "an earning over HTTP ÷ raw, one earn a call"),
     ("feed to 202", "raw feed", "the feed to 202 ÷ raw rows of the same two tables"),
+    ("feed to rewarded", "raw rewards", "the feed to rewarded ÷ raw rows of the same tables, but for the log's"),
     ("raw single, outbox", "pgbench -N", "raw ÷ pgbench -N: a slow baseline would show here"),
 )
 
@@ -45,6 +46,7 @@ UNITS = {
     "http earning, one offer": "earnings",
     "http earning, 1,000 offers": "earnings",
     "raw feed": "messages",
+    "raw rewards": "rewards",
     "feed to 202": "messages",
     "feed to 202, one brand": "messages",
     "feed to rewarded": "messages",
@@ -56,7 +58,10 @@ UNITS = {
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run found, and where; `rows` were held to what was counted."""
+    """All that a run found, and where; `rows` were held to what was counted.
+
+    `bytes_an_earning`: what an earning whose points the till stated takes, by table, with indexes.
+    """
 
     machine: dict[str, str]
     rounds: int
@@ -64,6 +69,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     rows: dict[str, dict[str, int]]
     ratios: tuple[Ratio, ...]
     measured: tuple[Measured, ...]
+    bytes_an_earning: dict[str, int]
 
 
 def result(
@@ -73,6 +79,7 @@ def result(
     seconds: int,
     rows: dict[str, dict[str, int]],
     measured: Mapping[str, Measured],
+    bytes_an_earning: dict[str, int],
 ) -> Result:
     """Return the result of a run, with every ratio whose two sides were measured."""
     ratios = tuple(
@@ -87,6 +94,7 @@ def result(
         rows=rows,
         ratios=ratios,
         measured=tuple(measured.values()),
+        bytes_an_earning=bytes_an_earning,
     )
 
 
@@ -104,6 +112,13 @@ def show(found: Result, console: Console) -> None:
     for measured in found.measured:
         rates.add_row(measured.name, measured.unit, *_cells(measured.spread, "{:,.0f}"))
     console.print(rates)
+    if found.bytes_an_earning:
+        taken = Table(title="bytes an earning over HTTP, with indexes")
+        taken.add_column("table")
+        taken.add_column("bytes", justify="right")
+        for name, size in (found.bytes_an_earning | {"all": sum(found.bytes_an_earning.values())}).items():
+            taken.add_row(name, f"{size:,}")
+        console.print(taken)
     held = {f"rows of {where}": _counted(counts) for where, counts in found.rows.items()}
     for name, value in (found.machine | held).items():
         console.print(f"{name:<22} {value}", highlight=False, soft_wrap=True)

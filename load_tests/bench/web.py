@@ -5,6 +5,7 @@ import math
 import time
 import uuid
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from load_tests.bench.coalition import (
 )
 from load_tests.bench.database import FEED_BATCH, SET_CLIENTS, BenchFailed
 from load_tests.bench.loader import Requests, request, send
+from load_tests.bench.sizes import Growth, sizes
 from load_tests.driver.backlog import Operator
 from load_tests.driver.connection import Connection
 from load_tests.driver.installation import new_operator
@@ -92,8 +94,9 @@ class Web:
         # Messages are sent again some batches later, when nobody waits any more for the first time's transaction.
         self.sent: dict[str, deque[list[msgspec.Raw]]] = defaultdict(lambda: deque(maxlen=FEED_CONNECTIONS + 1))
         self.rates: dict[str, float] = {}
+        self.growth = Growth()
 
-    async def prepare(self) -> None:
+    async def prepare(self, earnings: Sequence[EarningLoad] = EARNINGS, feeds: Sequence[FeedLoad] = FEEDS) -> None:
         """Open the coalitions over the API, and run every load once, shortly, so that each has a rate to begin with."""
         path = self.folder / "operator.json"
         machine = await new_operator(self.connection, path, email="bench@koinon.example", name="Benchmark")
@@ -106,9 +109,9 @@ class Web:
             self.offered.code: Books(budgeted=True),
             self.crowded.code: Books(budgeted=True),
         }
-        for earning in EARNINGS:
+        for earning in earnings:
             await self.earnings(earning, 0)
-        for feed in FEEDS:
+        for feed in feeds:
             await self.feed(feed, 0)
 
     async def earnings(self, load: EarningLoad, seconds: int) -> float:
@@ -116,6 +119,7 @@ class Web:
         coalition = self._offering(load) if load.offers else self.stated
         count = max(FEWEST_EARNINGS, int(self.rates.get(load.name, 0) * seconds))
         requests = await self._earnings(coalition, load, count)
+        before = await sizes(self.url)
         answered = await send(
             self.connection.address,
             Requests(requests=requests, connections=CONNECTIONS, status=201, summed=("points",)),
@@ -125,6 +129,9 @@ class Web:
         self.books[coalition.code].earnings += count
         self.books[coalition.code].points += count * POINTS
         await self.operator.worked_off(coalition.programme)
+        if not load.offers:
+            # With the rows of the log: who waits for it to be worked off has waited for them.
+            self.growth.add(count, before, await sizes(self.url))
         self.rates[load.name] = count / answered.seconds
         return self.rates[load.name]
 
@@ -199,7 +206,11 @@ class Web:
 
     async def check(self) -> dict[str, dict[str, int]]:
         """Hold the rows to what was answered, and return them by programme; raises BenchFailed."""
-        return {code: await check(self.url, code, books) for code, books in self.books.items()}
+        return {
+            code: await check(self.url, code, books)
+            for code, books in self.books.items()
+            if any(books.expected().values())
+        }
 
 
 def _message(number: int, brands: int) -> dict[str, Any]:

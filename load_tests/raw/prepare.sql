@@ -1,6 +1,6 @@
 -- What the benchmark's database holds before it begins: one programme with its window, 100 partners' worth of ids,
 -- accounts with wallets, and calls made beforehand, so that making them is no part of what is measured.
--- $ACCOUNTS$, $TEMPLATES$ and $BATCH$ are put in by load_tests/bench/database.py.
+-- $ACCOUNTS$, $TEMPLATES$, $BATCH$ and $BATCHES$ are put in by load_tests/bench/database.py.
 
 INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, face_value_num,
     face_value_den, unit_id, operator_id) VALUES (1, 'bench', 'Benchmark', 'sandbox', 'UTC', 'EUR', 1, 1, 1, 1);
@@ -46,6 +46,20 @@ CREATE TABLE raw.bodies (bodies text[] NOT NULL);
 INSERT INTO raw.bodies
 SELECT array_agg('{"message_id":"' || g || '",' || repeat('"field":"value of it",', 25) || '"type":"clearing"}')
 FROM generate_series(1, 500) g;
+
+-- Batches of clearings by accounts at 100 offers with budgets that no run uses up; bodies as above.
+INSERT INTO offers.budget (offer_id, cap_points) SELECT g, 1000000000000 FROM generate_series(1, 100) g;
+CREATE TABLE raw.batch (
+    batch_id integer PRIMARY KEY,
+    accounts bigint[] NOT NULL,
+    offers bigint[] NOT NULL,
+    bodies text[] NOT NULL
+);
+INSERT INTO raw.batch (batch_id, accounts, offers, bodies)
+SELECT t.batch_id, array_agg(1 + floor(random() * $ACCOUNTS$)::bigint), array_agg(1 + floor(random() * 100)::bigint),
+    (SELECT b.bodies FROM raw.bodies b)
+FROM generate_series(1, $BATCHES$) t (batch_id), generate_series(1, 500) p (place)
+GROUP BY t.batch_id;
 
 GRANT USAGE ON SCHEMA raw TO koinon_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA raw TO koinon_app;

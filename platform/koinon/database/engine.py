@@ -93,13 +93,13 @@ async def connected(
     DB.joining_only = role is not None
     try:
         await DB.start_connection_pool(
-            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare,
+            dsn=url, min_size=min_size, max_size=max_size, server_settings=server_settings, init=_prepare, reset=_leave,
             acquire_timeout_seconds=acquire_timeout_seconds,
         )  # fmt: skip
     except ValueError:  # asyncpg reads the URL before it opens anything
         raise DatabaseUrlInvalid from None
     DB.apart_pool = BoundedPool(
-        url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings,
+        url, min_size=0, max_size=APART_CONNECTIONS, server_settings=server_settings, reset=_leave,
         acquire_timeout_seconds=acquire_timeout_seconds,
     )  # fmt: skip
     try:
@@ -113,6 +113,12 @@ async def connected(
 async def _prepare(connection: asyncpg.Connection) -> None:
     # No jsonb codec: with one, Piccolo writes doubly encoded JSON. JSON travels as text and msgspec reads it.
     await connection.execute("SELECT 1")
+
+
+async def _leave(_: asyncpg.Connection) -> None:
+    # A transaction that is left open is rolled back before this. Nothing else is to be reset, and asking for it would
+    # cost every caller a round trip: no session of the application's sets, listens, or locks beyond a transaction.
+    pass
 
 
 def pool() -> asyncpg.Pool:

@@ -12,7 +12,7 @@ from koinon.context import OpenedProgramme
 from koinon.database import DB, Connection, beside, pool, raced, transaction
 from koinon.database.gather import Gatherer
 from koinon.ledger.model import AnyCommand, Outcome, encode
-from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, Refused, ServiceUnavailable
+from koinon.problems import Conflict, IdempotencyKeyReused, NotFound, Problem, Refused
 
 statements = beside(__file__)
 
@@ -152,8 +152,8 @@ class Ledger:
     async def post(self, programme_id: int, command: AnyCommand) -> Outcome:
         """Post one command and return its outcome once it is durable.
 
-        Raises ServiceUnavailable when too many commands wait, and RuntimeError inside a transaction: the shared call
-        would wait for rows that the caller's transaction holds. Inside one, use `post`.
+        Raises TooManyWaiting, OutcomeUnknown, and RuntimeError inside a transaction: the shared call would wait for
+        rows that the caller's transaction holds. Inside one, use `post`.
         """
         _require_no_transaction()
         gatherer = self._gatherers.get(programme_id)
@@ -163,11 +163,7 @@ class Ledger:
                 return await post_now(programme_id, commands)
 
             gatherer = self._gatherers[programme_id] = Gatherer(flush, maximum=BATCH_MAXIMUM)
-        try:
-            return await gatherer.submit(command)
-        except asyncio.QueueFull:
-            message = "more commands wait than the ledger takes"
-            raise ServiceUnavailable(message) from None
+        return await gatherer.submit(command)
 
 
 async def open_books(connection: Connection, programme: OpenedProgramme) -> None:

@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from koinon.callers.guards import require
 from koinon.callers.model import Caller
+from koinon.database.gather import OutcomeUnknown, TooManyWaiting
 from koinon.http.openapi import Keyed, reads, writes
 from koinon.http.requests import answer, write_of
 from koinon.ledger.operations import InsufficientBalance, ProofAlreadyUsed, RedemptionNotOpen, UnknownRedemption
@@ -42,6 +43,8 @@ encoder = msgspec.json.Encoder()
         ContractMissing,
         UnknownMember,
         UnknownPlace,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={"receipt": {"effect": "held", "points": "500"}},
     ),
 )
@@ -76,6 +79,8 @@ async def read_redemption(request: Request[Caller, Any, Any], redemption: FromPa
         Redemption,
         UnknownRedemption,
         RedemptionNotOpen,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={"state": "captured", "expires_at": None, "receipt": {"effect": "accepted", "points": "500"}},
     ),
 )
@@ -96,6 +101,8 @@ async def capture_redemption(request: Request[Caller, Any, Any], redemption: Fro
         Redemption,
         UnknownRedemption,
         RedemptionNotOpen,
+        TooManyWaiting,
+        OutcomeUnknown,
         example={
             "state": "released",
             "balance": 1250,

@@ -215,12 +215,12 @@ async def test_every_checkpoint_extends_the_one_before(database: asyncpg.Pool, r
         earns = [Earn(version=1, points=1, **book.base(f"{number}.{each}", book.grocer)) for each in range(more)]
         await post_now(book.programme, earns)
         await drain(runtime)
-        assert await sign_checkpoint(runtime)
-        note = checkpoint_path(runtime).read_text(encoding="utf-8")
-        signed.append(parse_checkpoint(open_note(note, [log_key(runtime)]).text).size)
+        assert await sign_log(runtime, book.log_id)
+        note = checkpoint_path(runtime.settings, book.log_id).read_text(encoding="utf-8")
+        signed.append(parse_checkpoint(open_note(note, [log_key(runtime, book.log_id)]).text).size)
 
     assert signed == [1, 2, 3, 5, 255, 256, 257, 520]
-    assert await database.fetchval("SELECT signed_size FROM audit.log") == 520
+    assert await database.fetchval("SELECT signed_size FROM audit.log WHERE log_id = $1", book.log_id) == 520
 
 
 async def test_a_log_that_shrank_is_not_signed(

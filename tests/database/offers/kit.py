@@ -3,13 +3,16 @@
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon.database import pool, transaction
 from koinon.ids import new_id, new_record_id
+from koinon.keyring import Keyring, MasterKeys
 from koinon.ledger.model import Capture, Hold, Outcome, ReverseBurn
 from koinon.ledger.operations import Ledger, open_account, post_now, require_posted
 from koinon.ledger.operations import statements as ledger_statements
@@ -77,6 +80,13 @@ PURCHASE = """
 INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at) VALUES ($1, $2, $3, $4, $5)
 """
 
+KEYRING = Keyring(
+    log=Ed25519PrivateKey.generate().public_key(),
+    sandbox_log=Ed25519PrivateKey.generate().public_key(),
+    token=Ed25519PrivateKey.generate(),
+    secret=b"a secret",
+    masters=MasterKeys(Path("no keys")),
+)
 RUNTIME = Runtime(Settings(), None, [Ledger()])  # type: ignore[arg-type]  # the jobs use none of it
 
 

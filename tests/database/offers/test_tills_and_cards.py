@@ -5,31 +5,22 @@ import itertools
 import random
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon import ids
 from koinon.callers.model import Caller
 from koinon.http.requests import Write
-from koinon.keyring import Keyring, MasterKeys
-from offers.earnings import Asked, NewEarning, Tender, earn_many, read_ids
+from offers.earnings import earn_many
 from offers.intake import take_in
 from offers.model import PointsPerAmount
 from offers.rewarding import settle_purchases
-from tests.database.offers.kit import BOUGHT, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
+from offers.sightings import Asked, NewEarning, Tender, read_ids
+from tests.database.offers.kit import BOUGHT, KEYRING, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6
-KEYRING = Keyring(
-    log=Ed25519PrivateKey.generate().public_key(),
-    sandbox_log=Ed25519PrivateKey.generate().public_key(),
-    token=Ed25519PrivateKey.generate(),
-    secret=b"a secret",
-    masters=MasterKeys(Path("no keys")),
-)
 KEYS = itertools.count(1)
 
 

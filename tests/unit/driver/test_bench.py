@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable
 from itertools import chain
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
 from koinon.identity.webhook_signatures import VerifyingKeys, decode_secret, encode_secret, verify
-from load_tests.bench.__main__ import rotated
+from load_tests.bench.__main__ import Loads, rotated
 from load_tests.bench.books import Books
 from load_tests.bench.coalition import Coalition
 from load_tests.bench.database import LOADS, RAW, BenchFailed, filled, held
 from load_tests.bench.figures import Measured, Spread, gathered, ratio, spread
 from load_tests.bench.loader import Answered, Requests, by_wrk, looped, request
 from load_tests.bench.report import COMPARED, UNITS, as_json, result
+from load_tests.bench.sizes import Growth
 from load_tests.bench.web import EARNINGS, FEEDS, Web
 from load_tests.driver.callers import Processor
 from load_tests.driver.connection import Connection
@@ -78,7 +80,9 @@ def test_a_result_is_one_line_of_json() -> None:
         for name, rate in (("ours set", 80.0), ("raw set, outbox", 100.0))
     }
     rows = {"pgbench": {"ledger.lot": 9}}
-    line = as_json(result({"machine": "2 cores"}, rounds=2, seconds=1, rows=rows, measured=measured))
+    line = as_json(
+        result({"machine": "2 cores"}, rounds=2, seconds=1, rows=rows, measured=measured, bytes_an_earning={"a": 7})
+    )
     found = msgspec.json.decode(line)
 
     assert "\n" not in line
@@ -87,6 +91,27 @@ def test_a_result_is_one_line_of_json() -> None:
         ("ours ÷ raw, 100 earns a call, both with the outbox row", 0.8)
     ]
     assert found["measured"][0]["spread"] == {"median": 120.0, "least": 80.0, "most": 160.0}
+    assert found["bytes_an_earning"] == {"a": 7}
+
+
+def test_the_bytes_of_an_earning() -> None:
+    """What tables grew by is shared by the earnings of all rounds, the largest first; what did not grow is left out."""
+    growth = Growth()
+    assert growth.an_earning() == {}
+    growth.add(10, {"small": 100, "same": 5}, {"small": 150, "same": 5, "new": 300})
+    growth.add(30, {"small": 150, "same": 5, "new": 300}, {"small": 190, "same": 5, "new": 1200})
+    assert list(growth.an_earning().items()) == [("new", 30), ("small", 2)]
+
+
+def test_only_some_loads() -> None:
+    """Loads are chosen by a part of their names, a feed by either of its two; what names none is refused."""
+    found = Loads.named(("raw set", "one budget", "feed to 202, one"))
+    assert [load.name for load in found.database] == ["raw set", "raw set, outbox"]
+    assert found.earnings == ()
+    assert [feed.to_202 for feed in found.feeds] == ["feed to 202, one brand"]
+    assert Loads.named(()) == (LOADS, EARNINGS, FEEDS)
+    with pytest.raises(click.BadParameter, match="no load is named like nothing"):
+        Loads.named(("nothing",))
 
 
 def test_the_baselines_have_their_sizes() -> None:
