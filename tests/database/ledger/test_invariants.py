@@ -71,6 +71,22 @@ BREAKS = [
     ("i3_orphans", "DELETE FROM ledger.journal WHERE account_id = $1 AND kind = 'expire'"),
     ("i3_orphans", "DELETE FROM ledger.outbox WHERE account_id = $1"),
     ("i3_orphans", "DELETE FROM ledger.lot WHERE account_id = $1 AND quantity = 100"),
+    # What foreign keys would have refused, were there any.
+    (
+        "i3_orphans",
+        (
+            "INSERT INTO ledger.outbox (account_id, journal_id, programme_id, window_no)"
+            " SELECT account_id, gen_random_uuid(), programme_id, 1 FROM ledger.account WHERE account_id = $1"
+        ),
+    ),
+    (
+        "i3_orphans",
+        "UPDATE ledger.movement SET lot_id = gen_random_uuid() WHERE account_id = $1 AND credit_kind = 'expired'",
+    ),
+    (
+        "i3_orphans",
+        "UPDATE ledger.movement SET journal_id = gen_random_uuid() WHERE account_id = $1 AND credit_kind = 'expired'",
+    ),
     ("i4_holds", "UPDATE ledger.hold SET state = 'reserved' WHERE account_id = $1"),
     ("i4_holds", "UPDATE ledger.hold_lot SET amount = amount + 1 WHERE account_id = $1"),
     ("i5_outstanding", "UPDATE ledger.lot SET remaining = remaining - 1 WHERE account_id = $1 AND quantity = 100"),
