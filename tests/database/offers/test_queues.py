@@ -157,6 +157,49 @@ async def test_what_another_worker_has_is_passed_over(database: asyncpg.Pool) ->
     assert [row["account_id"] for row in settled] == [bob.account_id]
 
 
+async def test_what_was_done_meanwhile_is_not_taken(database: asyncpg.Pool) -> None:
+    """Candidates are chosen without a lock: what another worker has done since, or has set aside, is nobody's again."""
+    league = await League().found()
+    await crowd(league, 2)
+    messages = await database.fetch(intake.statements["arrived_messages"], NOW, 10)
+    assert await take_in(RUNTIME)
+    purchases = await database.fetch(rewarding.statements["waiting_purchases"], NOW, 10)
+    assert await settle_purchases(RUNTIME)
+
+    for statement, rows in (("take_messages", messages), ("take_purchases", purchases)):
+        assert len(rows) == 2
+        columns = [list(column) for column in zip(*map(tuple, rows), strict=True)]
+        assert await database.fetch(intake.statements[statement], *columns, 10) == []
+
+
+async def test_what_was_set_aside_crowds_nothing_out(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a slice was set aside; what is due to be tried again comes to its turn all the same."""
+    monkeypatch.setattr(intake, "SLICE_MESSAGES", 1)
+    monkeypatch.setattr(rewarding, "SLICE_PURCHASES", 1)
+    league = await League().found()
+    await league.offer(activation_required=False)
+    (*aside, late) = await crowd(league, 4)
+    await database.execute(
+        "UPDATE offers.inbox SET"
+        " next_try_at = CASE WHEN message_id = 'm4' THEN $1::timestamptz ELSE $2::timestamptz END,"
+        " set_aside_at = CASE WHEN message_id <> 'm4' THEN $2::timestamptz END",
+        NOW, NOW - PAUSES[0],
+    )  # fmt: skip
+    assert await take_in(RUNTIME, NOW)
+    assert not await take_in(RUNTIME, NOW)
+
+    for holder in aside:
+        await league.till(holder)
+    await database.execute(
+        "UPDATE offers.purchase SET"
+        " next_try_at = CASE WHEN account_id = $3 THEN $1::timestamptz ELSE $2::timestamptz END,"
+        " set_aside_at = CASE WHEN account_id <> $3 THEN $2::timestamptz END",
+        NOW, NOW - PAUSES[0], late.account_id,
+    )  # fmt: skip
+    assert await settle_purchases(RUNTIME, NOW)
+    assert await balance(late) == 500
+
+
 @pytest.mark.parametrize(
     ("statement", "index", "order"),
     [("arrived_messages", "inbox_arrived", "received_at"), ("waiting_purchases", "purchase_waiting", "waiting_since")],
