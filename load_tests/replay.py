@@ -22,7 +22,7 @@ from msgspec import Struct, field
 
 from koinon.money import MoneyError, UnknownCurrencyError, parse_amount
 from koinon.places.model import descriptor
-from offers.reading import looks_like_card_number
+from offers.feeds.reading import looks_like_card_number
 
 MAPPINGS = Path(__file__).parent / "mappings"
 GZIP_MAGIC = b"\x1f\x8b"

@@ -16,10 +16,12 @@ from koinon.members.web import of_member, record_of_cursor
 from koinon.parties.operations import UnknownPartner
 from koinon.places.operations import UnknownPlace
 from koinon.problems import invalid_field
-from offers import activations, catalogue, purchases
-from offers.activations import Activation, ActivationNotNeeded, MemberOffer, NewActivation, OfferEnded
-from offers.catalogue import BudgetBelowUsed, NewOffer, Offer, OfferHistory, OfferInvalid, UnknownOffer
-from offers.purchases import Purchase
+from offers.catalogue import activations
+from offers.catalogue import operations as catalogue
+from offers.catalogue.activations import Activation, ActivationNotNeeded, MemberOffer, NewActivation, OfferEnded
+from offers.catalogue.operations import BudgetBelowUsed, NewOffer, Offer, OfferHistory, OfferInvalid, UnknownOffer
+from offers.purchases import history as purchases
+from offers.purchases.history import Purchase
 
 PAGE = 50
 

@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from koinon.fields import LocalMoment, LocalTime, named
 from koinon.money import EXPONENTS
-from offers.faults import Fault
-from offers.messages import Channel
+from offers.feeds.faults import Fault
+from offers.feeds.messages import Channel
 
 POINTS_MAX = 10**12
 """The most points that one purchase can earn, whatever the rules say: sums stay far inside a bigint."""

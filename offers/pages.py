@@ -17,8 +17,10 @@ from koinon.problems import invalid_field
 from koinon.runtime import runtime_in
 from koinon.web.rendering import page, see
 from koinon.web.shells import HOMES, PageRequest, Panel, Shells, signed_in
-from offers import activations, catalogue, purchases
-from offers.activations import MemberOffer, NewActivation
+from offers.catalogue import activations
+from offers.catalogue import operations as catalogue
+from offers.catalogue.activations import MemberOffer, NewActivation
+from offers.purchases import history as purchases
 
 TEMPLATES = Path(__file__).with_name("templates")
 LOOKED_THROUGH_AT_HOME = 50

@@ -10,15 +10,15 @@ from koinon.members.pending import PendingSources
 from koinon.redemptions.proofs import CardProofs
 from koinon.runtime import runtime_in
 from offers.backlog_web import router as backlog_router
-from offers.budgets import free_orphans
-from offers.cards import owner_of
-from offers.catalogue import pending_points
+from offers.cards.operations import owner_of
+from offers.catalogue.operations import pending_points
 from offers.catalogue_web import router as catalogue_router
-from offers.earnings import Earnings
-from offers.expiries import run_out
-from offers.intake import take_in
 from offers.pages import add_pages
-from offers.rewarding import reopen_short, settle_purchases
+from offers.purchases.earnings import Earnings
+from offers.purchases.expiries import run_out
+from offers.purchases.intake import take_in
+from offers.rewarding.budgets import free_orphans
+from offers.rewarding.operations import reopen_short, settle_purchases
 from offers.web import router
 
 

@@ -57,7 +57,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     code: Annotated[str, msgspec.Meta(examples=["card-message-unreadable"])]
-    where: Annotated[str, msgspec.Meta(examples=["msgspec.DecodeError at offers/intake.py:136"])]
+    where: Annotated[str, msgspec.Meta(examples=["msgspec.DecodeError at offers/purchases/intake.py:136"])]
     count: Annotated[int, msgspec.Meta(examples=[1])]
     oldest: datetime
     remedy: Annotated[str, msgspec.Meta(examples=[f"{WHAT_TO_DO[UNREADABLE]} {TRY_AGAIN}"])]

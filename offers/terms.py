@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, time
 
 from koinon.money import format_amount
-from offers.messages import Channel
+from offers.feeds.messages import Channel
 from offers.model import FixedPoints, Hours, OfferVersion
 
 REASONS = {

@@ -22,12 +22,12 @@ from koinon.parties.operations import ContractMissing
 from koinon.places.operations import UnknownPlace
 from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
 from koinon.runtime import runtime_of
-from offers.cards import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
-from offers.earnings import Earning, Earnings
-from offers.feed import ReadableBatch, Verdicts, read_batch, take_batch
-from offers.reversals import NewReversal, Reversal, record
-from offers.sightings import NewEarning
-from offers.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
+from offers.cards.operations import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
+from offers.feeds.operations import ReadableBatch, Verdicts, read_batch, take_batch
+from offers.purchases.earnings import Earning, Earnings
+from offers.purchases.reversals import NewReversal, Reversal, record
+from offers.purchases.sightings import NewEarning
+from offers.purchases.tenders import PurchaseAlreadyReported, TenderOfAnotherMember
 
 Asking = Request[Caller, Any, Any]
 decode_card = msgspec.json.Decoder(CardAssertion).decode

@@ -3,7 +3,7 @@
 
 CREATE SCHEMA offers;
 
--- A token that a source asserted to be a member's. card_key is made from programme, source and token (offers/cards.py).
+-- A token that a source asserted to be a member's. card_key is made from programme, source and token (offers/feeds/messages.py).
 -- A link names the member alone: which account their purchases belong to is asked when a message is matched.
 CREATE TABLE offers.card (
     card_key bigint NOT NULL,
@@ -135,7 +135,7 @@ CREATE TABLE offers.payment (
 ) WITH (fillfactor = 70);
 CREATE INDEX payment_purchase ON offers.payment (account_id, purchase_id);
 
--- From a message's join key to its payment (offers/joins.py).
+-- From a message's join key to its payment (offers/payments/joins.py).
 CREATE TABLE offers.payment_key (
     account_id bigint NOT NULL,
     join_key text NOT NULL,

@@ -5,9 +5,9 @@ import pytest
 
 from koinon.database import transaction
 from koinon.ids import new_record_id
-from offers.budgets import Share, grow_shares, set_shares
 from offers.model import FixedPoints
-from offers.rewarding import settle_purchases
+from offers.rewarding.budgets import Share, grow_shares, set_shares
+from offers.rewarding.operations import settle_purchases
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import aside, given_up, holding, waits_for
 from tests.database.offers.kit import RUNTIME, League, balance, budget, decisions

@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from koinon.database import transaction
-from offers.expiries import RUNS_OUT_AFTER, run_out
-from offers.intake import take_in
-from offers.rewarding import settle_purchases
+from offers.purchases.expiries import RUNS_OUT_AFTER, run_out
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import settle_purchases
 from tests.concurrency.lockstep import aside, given_up, passes, waits_for
 from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, journal, pending, rewards
 

@@ -12,8 +12,8 @@ from koinon.ledger import invariants
 from koinon.ledger.jobs import release_due_holds
 from koinon.ledger.model import AnyCommand
 from koinon.ledger.operations import post, post_now
-from offers.intake import take_in
-from offers.rewarding import settle
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import settle
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import all_wait, aside, given_up, holding, waits_for
 from tests.database.offers.kit import RUNTIME, Holder, League, balance

@@ -106,7 +106,7 @@ def test_a_change_is_one_change() -> None:
             assert changed != source
             assert changed[: each.start] == source[: each.start]
             assert changed[each.start + len(each.replacement) :] == source[each.end :]
-    for path in ("offers/rewarding.py", "offers/decisions.py", "settlement/calculation.py"):
+    for path in ("offers/rewarding/operations.py", "offers/rewarding/decisions.py", "settlement/calculation.py"):
         source = (ROOT / path).read_text(encoding="utf-8")
         for each in mutations(path, source):
             ast.parse(each.applied(source))
@@ -225,7 +225,7 @@ def test_every_folder_of_tests_is_there() -> None:
         assert tests
         assert [each for each in tests if not (ROOT / each).exists()] == []
     assert touching("offers/web.py")[0].startswith("tests/web/")
-    assert touching("offers/decisions.py")[:2] == ["tests/unit/offers/test_decisions.py", "tests/unit/offers"]
+    assert touching("offers/rewarding/decisions.py")[:2] == ["tests/unit/offers/test_decisions.py", "tests/unit/offers"]
 
 
 def test_what_is_called_equivalent_still_stands_there() -> None:

@@ -22,8 +22,8 @@ from koinon.clock import machine_now
 from koinon.database import pool
 from koinon.identity.webhook_signatures import decode_secret, sign
 from koinon.members import pay_codes
-from offers.intake import take_in
-from offers.rewarding import reopen_short, settle_purchases
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import reopen_short, settle_purchases
 from tests.web.conftest import Api, Callers
 from tests.web.scheme import Scheme, contract_body, open_scheme, partner_body, programme_body
 

@@ -19,12 +19,12 @@ from koinon.ledger.operations import statements as ledger_statements
 from koinon.places.model import IdentityKind, Network, NetworkIdentity, registered_keys
 from koinon.runtime import Runtime
 from koinon.settings import Settings
-from offers.cards import card_key
-from offers.catalogue import statements as catalogue_statements
-from offers.feed import FeedBatch, Verdicts, take_batch
-from offers.intake import take_in
+from offers.catalogue.operations import statements as catalogue_statements
+from offers.feeds.messages import card_key
+from offers.feeds.operations import FeedBatch, Verdicts, take_batch
 from offers.model import OfferVersion, PointsPerAmount
-from offers.rewarding import reopen_short, settle_purchases
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import reopen_short, settle_purchases
 from tests.unit.offers.samples import body
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from koinon.clock import machine_now
 from koinon.database import pool, transaction
 from koinon.ids import new_record_id
-from offers.budgets import free_orphans
 from offers.model import FixedPoints, OfferVersion
-from offers.rewarding import settle
+from offers.rewarding.budgets import free_orphans
+from offers.rewarding.operations import settle
 from tests.database.offers.kit import (
     PURCHASE,
     RUNTIME,

@@ -6,7 +6,7 @@ import asyncpg
 from structlog.testing import capture_logs
 
 from koinon.database import pool
-from offers.expiries import RUNS_OUT_AFTER, run_out
+from offers.purchases.expiries import RUNS_OUT_AFTER, run_out
 from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, budget, pending, rewards
 
 
@@ -80,4 +80,4 @@ async def test_a_payment_that_cannot_run_out_stops_no_other(database: asyncpg.Po
 
     assert [await pending(holder) for holder in holders] == [500 if holder is torn else 0 for holder in holders]
     assert [(each["event"], each["code"]) for each in logs] == [("not run out", "unreadable")] * 2
-    assert logs[0]["where"].startswith("msgspec.DecodeError at offers/expiries.py:")
+    assert logs[0]["where"].startswith("msgspec.DecodeError at offers/purchases/expiries.py:")

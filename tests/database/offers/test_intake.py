@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from offers.intake import take_in
 from offers.model import FixedPoints
-from offers.rewarding import settle_purchases
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import settle_purchases
 from tests.database.offers.kit import (
     FOUNDED,
     RUNTIME,

@@ -13,12 +13,12 @@ import pytest
 
 from koinon.database import Connection, pool, transaction
 from koinon.ids import new_id
-from offers import considered, known_offers
-from offers.catalogue import statements
-from offers.decisions import PlaceFacts, till_facts
-from offers.known_offers import KNOWN, KnownOffers
+from offers.catalogue.operations import statements
 from offers.model import OfferVersion
-from offers.rewarding import settle
+from offers.rewarding import considered, known_offers
+from offers.rewarding.decisions import PlaceFacts, till_facts
+from offers.rewarding.known_offers import KNOWN, KnownOffers
+from offers.rewarding.operations import settle
 from tests.database.offers.kit import BOUGHT, League, balance, decisions
 
 ROWS = """

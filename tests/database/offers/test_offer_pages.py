@@ -7,8 +7,8 @@ import pytest
 
 from koinon.database import Connection, transaction
 from koinon.ids import new_id, private
-from offers import catalogue
-from offers.activations import member_offers
+from offers.catalogue import operations as catalogue
+from offers.catalogue.activations import member_offers
 from tests.database.offers.kit import NOW, PLACE, League
 
 READ = """

@@ -10,15 +10,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from koinon.database import transaction
-from offers import intake, rewarding
-from offers.cards import card_key
-from offers.evidence import Contracts, Evidence
-from offers.intake import take_in
-from offers.joins import join_keys
-from offers.messages import CardMessage
-from offers.plans import Plan, plan_for
+from offers.feeds.messages import CardMessage, card_key
+from offers.payments.joins import join_keys
+from offers.purchases import intake
+from offers.purchases.intake import take_in
 from offers.queues import PAUSES
-from offers.rewarding import reopen_short, settle_purchases
+from offers.rewarding import operations as rewarding
+from offers.rewarding.evidence import Contracts, Evidence
+from offers.rewarding.operations import reopen_short, settle_purchases
+from offers.rewarding.plans import Plan, plan_for
 from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pending, rewards
 
 TORN = '{"message_id": "m1", "card_to'
@@ -246,7 +246,7 @@ async def test_a_poisoned_card_stops_nobody(database: asyncpg.Pool) -> None:
         "event": "set aside", "log_level": "error", "what": "card message", "programme_id": league.programme_id,
         "tries": 6, "code": "unreadable", "where": "",
     }  # fmt: skip
-    assert logs[-1]["where"].startswith("msgspec.DecodeError at offers/intake.py:")
+    assert logs[-1]["where"].startswith("msgspec.DecodeError at offers/purchases/intake.py:")
     await work(now + timedelta(days=365))
     assert len(logs) == 6
 

@@ -13,11 +13,11 @@ import pytest
 from koinon import ids
 from koinon.callers.model import Caller
 from koinon.http.requests import Write
-from offers.earnings import earn_many
-from offers.intake import take_in
 from offers.model import PointsPerAmount
-from offers.rewarding import settle_purchases
-from offers.sightings import Asked, NewEarning, Tender, read_ids
+from offers.purchases.earnings import earn_many
+from offers.purchases.intake import take_in
+from offers.purchases.sightings import Asked, NewEarning, Tender, read_ids
+from offers.rewarding.operations import settle_purchases
 from tests.database.offers.kit import BOUGHT, KEYRING, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6

@@ -8,7 +8,7 @@ import pytest
 from load_tests.driver.standing import Brand, Processor, Session, Standing
 from load_tests.ground import BATCH_SIZES, Ground, ground_of
 from load_tests.simulator import make_coalition
-from offers.reading import Refused, read_message
+from offers.feeds.reading import Refused, read_message
 
 MEMBERS = 20
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from koinon.places.model import Merchant, Network
-from offers.messages import CardMessage, Components, MessageType
-from offers.payments import Note, Payment, PaymentState, fold
+from offers.feeds.messages import CardMessage, Components, MessageType
+from offers.payments.fold import Note, Payment, PaymentState, fold
 
 AMOUNTS = (1, 1, 1, 2, 3, 100, 1200, 2500, 5000)
 DAY_ONE = datetime(2026, 3, 1, 10, tzinfo=UTC)

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from koinon.places.model import Resolution
-from offers.decisions import Decision, PlaceFacts, card_facts, decide
-from offers.messages import CardMessage
+from offers.feeds.messages import CardMessage
+from offers.feeds.reading import Refused, read_message
 from offers.model import Activation, OfferVersion, PointsPerAmount
-from offers.payments import Payment, fold
-from offers.reading import Refused, read_message
+from offers.payments.fold import Payment, fold
+from offers.rewarding.decisions import Decision, PlaceFacts, card_facts, decide
 
 HELSINKI = PlaceFacts(place_id=7, partner="grocer", time_zone="Europe/Helsinki")
 LINKED_AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koinon.places.model import Resolution
-from offers.decisions import Decision, card_facts, decide
-from offers.joins import components, join_keys
-from offers.messages import CardMessage, MessageType
+from offers.feeds.messages import CardMessage, MessageType
 from offers.model import FixedPoints, OfferVersion, PointsPerAmount
-from offers.payments import Payment, fold, payments
+from offers.payments.fold import Payment, fold, payments
+from offers.payments.joins import components, join_keys
+from offers.rewarding.decisions import Decision, card_facts, decide
 from tests.unit.offers.fold_laws import contradictions
 from tests.unit.offers.samples import A_LEG_TAKEN_BACK, HELSINKI, LINKED_AT, activation, message, version
 

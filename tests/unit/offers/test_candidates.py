@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koinon.places.model import Resolution
-from offers.candidates import Index, concerns, earliest_local, listing_of
-from offers.decisions import Decision, PlaceFacts, PurchaseFacts, Seen, Truth, card_facts, decide, till_facts
 from offers.model import OfferVersion
-from offers.payments import Payment, fold
+from offers.payments.fold import Payment, fold
+from offers.rewarding.candidates import Index, concerns, earliest_local, listing_of
+from offers.rewarding.decisions import Decision, PlaceFacts, PurchaseFacts, Seen, Truth, card_facts, decide, till_facts
 from tests.unit.offers.samples import LINKED_AT, activation, message, version
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

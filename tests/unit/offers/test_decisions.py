@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 from koinon.places.model import Resolution
-from offers.decisions import (
+from offers.feeds.messages import Channel
+from offers.model import Activation, FixedPoints, Hours, OfferVersion, PointsPerAmount, version_faults
+from offers.payments.fold import fold
+from offers.rewarding.decisions import (
     Decision,
     Limit,
     Outcome,
@@ -22,9 +25,6 @@ from offers.decisions import (
     receipt_bytes,
     till_facts,
 )
-from offers.messages import Channel
-from offers.model import Activation, FixedPoints, Hours, OfferVersion, PointsPerAmount, version_faults
-from offers.payments import fold
 from tests.unit.offers.samples import HELSINKI, LATER, LINKED_AT, activation, decided, message, points, refund, version
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from offers.messages import CardMessage
-from offers.payments import Note, PaymentState, fold
-from offers.purchases import State, shown_state
+from offers.feeds.messages import CardMessage
+from offers.payments.fold import Note, PaymentState, fold
+from offers.purchases.history import State, shown_state
 from tests.unit.offers.fold_laws import drawn_story, faults_of
 from tests.unit.offers.samples import A_LEG_TAKEN_BACK, ARN, LATER, amounts, leg, message, refund
 

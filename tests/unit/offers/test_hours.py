@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from offers.decisions import decide, till_facts
 from offers.model import Hours
+from offers.rewarding.decisions import decide, till_facts
 from tests.unit.offers.samples import HELSINKI, version
 
 HELSINKI_ZONE = ZoneInfo(HELSINKI.time_zone)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from offers.joins import components, join_keys
-from offers.messages import CardMessage
+from offers.feeds.messages import CardMessage
+from offers.payments.joins import components, join_keys
 from tests.unit.offers.samples import message
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offers.nesting import is_deeper, shallow
+from offers.feeds.nesting import is_deeper, shallow
 
 JSON = st.recursive(
     st.none() | st.integers() | st.text() | st.sampled_from(['"[', "\\", '\\"{', "]}", "a,b"]),

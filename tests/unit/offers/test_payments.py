@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from offers.messages import CardMessage, Channel, MessageType
-from offers.payments import Note, PaymentState, fold, payments
+from offers.feeds.messages import CardMessage, Channel, MessageType
+from offers.payments.fold import Note, PaymentState, fold, payments
 from tests.unit.offers.samples import ARN, LATER, amounts, leg, message, refund
 
 

@@ -4,7 +4,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from offers.messages import CardMessage
+from offers.feeds.messages import CardMessage
 from offers.queues import Failure, each_alone, failure_of, is_passing
 
 

@@ -9,15 +9,9 @@ import pytest
 
 from koinon.money import EXPONENTS
 from koinon.places.model import Facilitator, Merchant, Network, message_keys
-from offers.currencies import NUMERIC, letters
-from offers.messages import CardMessage, Channel, Components, MessageType
-from offers.reading import (
-    DETAILS,
-    Refused,
-    content_hash,
-    looks_like_card_number,
-    read_message,
-)
+from offers.feeds.currencies import NUMERIC, letters
+from offers.feeds.messages import CardMessage, Channel, Components, MessageType
+from offers.feeds.reading import DETAILS, Refused, content_hash, looks_like_card_number, read_message
 from tests.unit.offers.samples import body, message
 
 CARD_NUMBER = "4111111111111111"

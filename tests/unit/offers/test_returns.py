@@ -2,7 +2,7 @@
 
 import pytest
 
-from offers.payments import Note, PaymentState, fold, payments
+from offers.payments.fold import Note, PaymentState, fold, payments
 from tests.unit.offers.samples import ARN, NETWORK_ID, amounts, leg, message, refund
 
 

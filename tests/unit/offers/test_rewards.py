@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from offers.decisions import Limit, Seen, decide, limited, re_execute, till_facts
 from offers.model import PointsPerAmount
-from offers.payments import Payment, fold
-from offers.rewards import STACKED_OUT, Contender, TillSighting, contender, is_same_purchase, reward
+from offers.payments.fold import Payment, fold
+from offers.rewarding.decisions import Limit, Seen, decide, limited, re_execute, till_facts
+from offers.rewarding.rewards import STACKED_OUT, Contender, TillSighting, contender, is_same_purchase, reward
 from tests.unit.offers.samples import ACTIVATED_AT, HELSINKI, activation, decided, message, version
 
 BOUGHT_AT = datetime(2026, 3, 2, 10, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 
 from load_tests.simulator import Scale, make_coalition, make_day
 from load_tests.simulator.model import CardMessage as Sent
-from offers.messages import CardMessage
-from offers.payments import payments
-from offers.reading import Refused, read_message
+from offers.feeds.messages import CardMessage
+from offers.feeds.reading import Refused, read_message
+from offers.payments.fold import payments
 
 FIREWALL = {"card-number-in-descriptor", "card-number-in-extra"}
 """Card numbers in free text are refused at the door, for every body alike."""

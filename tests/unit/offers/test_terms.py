@@ -4,12 +4,11 @@ import re
 from datetime import datetime, time
 from pathlib import Path
 
-import offers.decisions
-import offers.rewards
 from koinon.places import model as places_model
-from offers.messages import Channel
+from offers.feeds.messages import Channel
 from offers.model import FixedPoints, Hours
-from offers.plans import BUDGET_EXHAUSTED, CONTRACT_MISSING
+from offers.rewarding import decisions, rewards
+from offers.rewarding.plans import BUDGET_EXHAUSTED, CONTRACT_MISSING
 from offers.terms import REASONS, reason_text, terms, terms_hash
 from tests.unit.offers.samples import version
 
@@ -66,7 +65,7 @@ def test_the_hash_is_of_the_words() -> None:
 
 def test_every_reason_that_a_rule_gives_can_be_read() -> None:
     """A code in the sources without a sentence, or a sentence without a code, fails here."""
-    sources = [module.__file__ for module in (offers.decisions, offers.rewards, places_model)]
+    sources = [module.__file__ for module in (decisions, rewards, places_model)]
     written = "".join(Path(source).read_text(encoding="utf-8") for source in sources if source)
     codes = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', written)) - {"descriptor-postcode", "descriptor-city"}
     codes |= {"declined", "reversed", "expired", "disputed", "refunded"}

@@ -9,9 +9,9 @@ from koinon.places.model import NetworkIdentity, message_keys, registered_keys
 from load_tests.simulator import Coalition, Plan, make_coalition, make_day
 from load_tests.simulator.messages import check_digit
 from load_tests.simulator.model import CardMessage
-from offers.messages import CardMessage as CanonicalMessage
-from offers.payments import PaymentState, payments
-from offers.reading import looks_like_card_number, read_message
+from offers.feeds.messages import CardMessage as CanonicalMessage
+from offers.feeds.reading import looks_like_card_number, read_message
+from offers.payments.fold import PaymentState, payments
 
 
 @pytest.fixture(scope="module")

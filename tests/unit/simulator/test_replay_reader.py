@@ -18,8 +18,8 @@ from load_tests.replay import (
     read,
     survey,
 )
-from offers.messages import CardMessage
-from offers.reading import read_message
+from offers.feeds.messages import CardMessage
+from offers.feeds.reading import read_message
 
 HEADER = (
     "row,trans_date,original_gross_amount,original_currency,billing_gross_amount,"

@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from offers.intake import take_in
-from offers.rewarding import settle_purchases
+from offers.purchases.intake import take_in
+from offers.rewarding.operations import settle_purchases
 from tests.web.offers.bodies import published
 from tests.web.scheme import everything, unchanged
 from tests.web.town import PAR, Person, Processor, Town, card_message

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from koinon import ids
-from offers.messages import CardMessage
+from offers.feeds.messages import CardMessage
 from tests.unit.offers.test_reading import EVERYTHING
 from tests.web.town import Town
 

@@ -6,12 +6,12 @@ import asyncpg
 import pytest
 
 from koinon.clock import machine_now
-from offers import rewarding
-from offers.evidence import Contracts, Evidence
-from offers.intake import take_in
-from offers.plans import Plan
+from offers.purchases.intake import take_in
 from offers.queues import PAUSES
-from offers.rewarding import settle_purchases
+from offers.rewarding import operations as rewarding
+from offers.rewarding.evidence import Contracts, Evidence
+from offers.rewarding.operations import settle_purchases
+from offers.rewarding.plans import Plan
 from tests.database.offers.kit import RUNTIME
 from tests.web.offers.bodies import published
 from tests.web.scheme import assert_refused, unchanged
@@ -43,7 +43,7 @@ async def test_a_message_that_was_set_aside_is_shown_and_tried_again(town: Town,
     (alert,) = shown.pop("set_aside")
     assert shown["inbox"] == 0
     where = alert.pop("where")
-    assert where.startswith("msgspec.DecodeError at offers/intake.py:")
+    assert where.startswith("msgspec.DecodeError at offers/purchases/intake.py:")
     assert datetime.fromisoformat(alert.pop("oldest")) == received_at.astimezone(UTC)
     assert alert == {
         "code": "card-message-unreadable",

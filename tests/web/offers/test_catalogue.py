@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from koinon.members.model import Pending
-from offers.catalogue import pending_points
+from offers.catalogue.operations import pending_points
 from tests.web.offers.bodies import offer_body, published
 from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.town import Town, card_message

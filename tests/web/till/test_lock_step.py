@@ -3,7 +3,7 @@
 import asyncpg
 
 from koinon.database import transaction
-from offers.intake import take_in
+from offers.purchases.intake import take_in
 from tests.concurrency.lockstep import all_wait, aside, holding, waits_for
 from tests.web.offers.bodies import published
 from tests.web.town import Person, Town, card_message

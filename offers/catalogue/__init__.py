@@ -1,0 +1,1 @@
+"""The catalogue: what brands promise, and who switched it on."""

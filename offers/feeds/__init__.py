@@ -1,0 +1,1 @@
+"""Feeds: what payment processors send, read into card messages."""

@@ -1,0 +1,1 @@
+"""Payments: what all card messages about one of them say together."""

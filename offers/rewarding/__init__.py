@@ -1,0 +1,1 @@
+"""Rewarding: what a purchase earns by its offers, decided and posted."""
