@@ -1,13 +1,13 @@
 -- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
 SELECT i.inbox, u.unsettled, o.unlogged, b.unsealed, w.window_no, w.business_date
-FROM ledger.settlement_window w, (
+FROM ledger.settlement_windows w, (
     SELECT count(*) AS inbox FROM offers.inbox WHERE state = 'new' AND set_aside_at IS NULL AND programme_id = $1
 ) i, (
     SELECT count(*) AS unsettled FROM offers.purchase WHERE settled_revision < revision AND set_aside_at IS NULL AND programme_id = $1
 ) u, (
-    SELECT count(*) AS unlogged FROM ledger.outbox WHERE leaf_index IS NULL AND programme_id = $1
+    SELECT count(*) AS unlogged FROM ledger.unlogged_journals WHERE programme_id = $1
 ) o, (
-    SELECT count(*) AS unsealed FROM ledger.settlement_window
+    SELECT count(*) AS unsealed FROM ledger.settlement_windows
     WHERE programme_id = $1 AND state IN ('CLOSING', 'CLOSED')
 ) b
 WHERE w.programme_id = $1 AND w.state = 'OPEN';
@@ -20,11 +20,11 @@ FROM (
     SELECT count(*) FILTER (WHERE r.posted_points > 0 OR r.pending_points > 0) AS rewards,
         coalesce(sum(r.posted_points), 0)::bigint AS posted_points,
         coalesce(sum(r.pending_points), 0)::bigint AS pending_points
-    FROM offers.reward r JOIN parties.partner p USING (partner_id) WHERE p.programme_id = $1
+    FROM offers.reward r JOIN parties.partners p USING (partner_id) WHERE p.programme_id = $1
 ) r, (
     SELECT count(*) AS accounts, coalesce(sum(w.available), 0)::bigint AS available_points,
         coalesce(sum(w.held), 0)::bigint AS held_points
-    FROM ledger.account a JOIN ledger.wallet w USING (account_id) WHERE a.programme_id = $1
+    FROM ledger.accounts a JOIN ledger.wallets w USING (account_id) WHERE a.programme_id = $1
 ) b;
 
 -- set_aside: what of a programme failed in all its tries, by what it is, why and where, the oldest first

@@ -133,9 +133,9 @@ CREATE OR REPLACE FUNCTION offers.ended(
     p_now timestamptz, p_ends_at timestamp, p_places bigint[], p_partner_id bigint, p_time_zone text)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     WITH RECURSIVE zone (name) AS (
-        SELECT min(pl.time_zone) FROM places.place pl WHERE pl.partner_id = p_partner_id AND p_places = '{}'
+        SELECT min(pl.time_zone) FROM places.places pl WHERE pl.partner_id = p_partner_id AND p_places = '{}'
         UNION ALL
-        SELECT (SELECT min(pl.time_zone) FROM places.place pl
+        SELECT (SELECT min(pl.time_zone) FROM places.places pl
                 WHERE pl.partner_id = p_partner_id AND pl.time_zone > z.name)
         FROM zone z WHERE z.name IS NOT NULL
     )
@@ -143,7 +143,7 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
     FROM (
         SELECT z.name FROM zone z WHERE z.name IS NOT NULL
         UNION ALL
-        SELECT pl.time_zone FROM places.place pl WHERE pl.place_id = ANY (p_places)
+        SELECT pl.time_zone FROM places.places pl WHERE pl.place_id = ANY (p_places)
     ) each (name)
 $$;
 

@@ -12,7 +12,7 @@ FROM (
         UNION ALL
         SELECT l.account_id, l.purchase_id, l.issuer_id, 0,
             CASE m.debit_kind WHEN 'issued' THEN m.amount ELSE -m.amount END
-        FROM ledger.lot l JOIN ledger.movement m ON m.account_id = l.account_id AND m.lot_id = l.lot_id
+        FROM ledger.lots l JOIN ledger.movements m ON m.account_id = l.account_id AND m.lot_id = l.lot_id
         WHERE l.purchase_id IS NOT NULL AND 'issued' IN (m.debit_kind, m.credit_kind)
             AND ($1::bigint[] IS NULL OR l.account_id = ANY ($1))
     ) both_sides

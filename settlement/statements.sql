@@ -1,8 +1,8 @@
 -- window: a window with its programme, what a run of it is told
 SELECT w.programme_id, w.window_no, w.business_date, w.state, p.code AS programme, p.settlement_currency,
-    (SELECT max(e.window_no) FROM ledger.settlement_window e
+    (SELECT max(e.window_no) FROM ledger.settlement_windows e
      WHERE e.programme_id = w.programme_id AND e.window_no < w.window_no) AS window_before
-FROM ledger.settlement_window w JOIN parties.programme p USING (programme_id)
+FROM ledger.settlement_windows w JOIN parties.programmes p USING (programme_id)
 WHERE w.programme_id = $1 AND w.window_no = $2;
 
 -- standing_run: the run of a window that stands
@@ -32,28 +32,28 @@ FROM (
     SELECT t.issuer_id, t.issuer_version, sum(t.points)::bigint AS points
     FROM (
         SELECT l.account_id, l.issuer_id, l.issuer_version, l.remaining AS points
-        FROM ledger.account a JOIN ledger.lot l ON l.account_id = a.account_id
+        FROM ledger.accounts a JOIN ledger.lots l ON l.account_id = a.account_id
         WHERE a.programme_id = $1 AND l.remaining > 0
         UNION ALL
         SELECT m.account_id, m.issuer_id, m.issuer_version, m.amount * (
             CASE WHEN m.debit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END
             - CASE WHEN m.credit_kind IN ('wallet', 'held') THEN 1 ELSE 0 END)
-        FROM ledger.account a
-        JOIN ledger.wallet w ON w.account_id = a.account_id
-        JOIN ledger.movement m ON m.account_id = w.account_id AND m.unit_id = w.unit_id
+        FROM ledger.accounts a
+        JOIN ledger.wallets w ON w.account_id = a.account_id
+        JOIN ledger.movements m ON m.account_id = w.account_id AND m.unit_id = w.unit_id
         WHERE a.programme_id = $1 AND w.window_no > $2 AND m.window_no > $2
     ) t
     GROUP BY t.issuer_id, t.issuer_version
-) s JOIN parties.partner p ON p.partner_id = s.issuer_id
+) s JOIN parties.partners p ON p.partner_id = s.issuer_id
 WHERE s.points <> 0
 ORDER BY p.code, s.issuer_version;
 
 -- broken_invariant: what the auditor has found in a programme's books and not seen mended
-SELECT explanation FROM ledger.alert WHERE programme_id = $1 AND work = 'invariants' AND cleared_at IS NULL;
+SELECT explanation FROM ledger.alerts WHERE programme_id = $1 AND work = 'invariants' AND cleared_at IS NULL;
 
 -- sealed_partners: the brands that a window's seal speaks to
 SELECT p.partner_id, p.code
-FROM audit.seal s JOIN parties.partner p USING (partner_id)
+FROM audit.seals s JOIN parties.partners p USING (partner_id)
 WHERE s.programme_id = $1 AND s.window_no = $2 AND NOT p.operator
 ORDER BY p.code;
 
@@ -114,14 +114,14 @@ FROM (
     SELECT DISTINCT ON (w.programme_id) w.programme_id, w.window_no
     FROM (
         SELECT p.programme_id, n.window_no
-        FROM parties.programme p
+        FROM parties.programmes p
         LEFT JOIN LATERAL (
             SELECT s.window_no FROM settlement.run s
             WHERE s.programme_id = p.programme_id AND s.state NOT IN ('ABORTED', 'SUPERSEDED')
             ORDER BY s.window_no DESC LIMIT 1
         ) l ON true
         CROSS JOIN LATERAL (
-            SELECT n.window_no FROM ledger.settlement_window n
+            SELECT n.window_no FROM ledger.settlement_windows n
             WHERE n.programme_id = p.programme_id AND n.window_no > coalesce(l.window_no, 0) AND n.state = 'SEALED'
             ORDER BY n.window_no LIMIT 1
         ) n
@@ -139,7 +139,7 @@ ORDER BY a.tried_at NULLS FIRST, d.programme_id;
 
 -- unsettled_windows: a programme's windows that were flipped and have no published run, the oldest first
 SELECT w.window_no, w.state, r.run_id, r.state AS run_state
-FROM ledger.settlement_window w
+FROM ledger.settlement_windows w
 LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
     AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
 WHERE w.programme_id = $1 AND w.state <> 'OPEN' AND (r.run_id IS NULL OR r.state = 'CALCULATED')
@@ -160,8 +160,8 @@ SELECT r.programme_id, pr.code AS programme, r.window_no, r.submission_id, s.par
     s.salt, s.root_index, s.root_size, s.root_proof
 FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
-JOIN parties.programme pr USING (programme_id)
-JOIN parties.partner pa ON pa.partner_id = s.partner_id
+JOIN parties.programmes pr USING (programme_id)
+JOIN parties.partners pa ON pa.partner_id = s.partner_id
 WHERE s.run_id = $1
     AND NOT EXISTS (SELECT FROM settlement.bundle b WHERE b.run_id = s.run_id AND b.partner_id = s.partner_id)
 ORDER BY pa.code LIMIT 1;
@@ -186,7 +186,7 @@ WHERE c.run_id = $1 AND c.partner_id = $2;
 -- may_publish: whether a run's leaf is under the signed checkpoint, and every earlier window's run is published
 -- A bundle must not be made under a smaller checkpoint than the bundle of the window before it.
 SELECT EXISTS (
-    SELECT FROM settlement.run r JOIN audit.submission s USING (submission_id) JOIN audit.log l USING (log_id)
+    SELECT FROM settlement.run r JOIN audit.submissions s USING (submission_id) JOIN audit.logs l USING (log_id)
     WHERE r.run_id = $1 AND s.leaf_index < l.signed_size AND NOT EXISTS (
         SELECT FROM settlement.run e
         WHERE e.programme_id = r.programme_id AND e.window_no < r.window_no AND e.state = 'CALCULATED'));
@@ -208,20 +208,20 @@ SELECT w.programme_id, w.window_no, w.business_date, w.state, w.opened_at, w.fli
     r.state AS run_state, coalesce(a.code, g.code, CASE WHEN l.alert_id IS NOT NULL THEN 'unexpected' END) AS alert,
     coalesce(a.explanation, g.explanation, l.explanation) AS explanation, coalesce(a.tries, l.tries) AS tries,
     coalesce(a.retry_at, l.retry_at) AS retry_at
-FROM ledger.settlement_window w
+FROM ledger.settlement_windows w
 LEFT JOIN settlement.run r ON r.programme_id = w.programme_id AND r.window_no = w.window_no
     AND r.state NOT IN ('ABORTED', 'SUPERSEDED')
 LEFT JOIN settlement.alert a ON a.programme_id = w.programme_id AND a.window_no = w.window_no
     AND a.cleared_at IS NULL
 LEFT JOIN (
     SELECT l.alert_id, l.explanation, l.tries, l.retry_at, (
-        SELECT min(n.window_no) FROM ledger.settlement_window n
+        SELECT min(n.window_no) FROM ledger.settlement_windows n
         WHERE n.programme_id = $1 AND n.state IN ('OPEN', 'CLOSING')) AS window_no
-    FROM ledger.alert l WHERE l.programme_id = $1 AND l.cleared_at IS NULL
+    FROM ledger.alerts l WHERE l.programme_id = $1 AND l.cleared_at IS NULL
     ORDER BY l.raised_at, l.alert_id LIMIT 1
 ) l ON l.window_no = w.window_no
 LEFT JOIN LATERAL (
-    SELECT s.code, s.explanation FROM audit.programme_log p JOIN audit.alert s USING (log_id)
+    SELECT s.code, s.explanation FROM audit.programme_logs p JOIN audit.alerts s USING (log_id)
     WHERE p.programme_id = w.programme_id AND s.cleared_at IS NULL
         AND (s.programme_id = w.programme_id OR s.programme_id IS NULL)
         AND (s.window_no = w.window_no OR (s.window_no IS NULL AND (w.state = 'CLOSED' OR r.state = 'CALCULATED')))
@@ -233,8 +233,8 @@ ORDER BY w.window_no DESC LIMIT $3;
 -- runs: a programme's runs, the newest window first, after one of them
 SELECT r.*, w.business_date, p.code AS programme
 FROM settlement.run r
-JOIN ledger.settlement_window w USING (programme_id, window_no)
-JOIN parties.programme p USING (programme_id)
+JOIN ledger.settlement_windows w USING (programme_id, window_no)
+JOIN parties.programmes p USING (programme_id)
 WHERE r.programme_id = $1
     AND ($2::bigint IS NULL OR (r.window_no, r.version) < (
         SELECT c.window_no, c.version FROM settlement.run c WHERE c.run_id = $2))
@@ -243,23 +243,23 @@ ORDER BY r.window_no DESC, r.version DESC LIMIT $3;
 -- runs_waiting: runs of all programmes that wait for a second person, the oldest first
 SELECT r.*, w.business_date, p.code AS programme
 FROM settlement.run r
-JOIN ledger.settlement_window w USING (programme_id, window_no)
-JOIN parties.programme p USING (programme_id)
+JOIN ledger.settlement_windows w USING (programme_id, window_no)
+JOIN parties.programmes p USING (programme_id)
 WHERE r.state IN ('PUBLISHED', 'OBJECTION')
 ORDER BY r.calculated_at, r.run_id LIMIT $1;
 
 -- run: one run
 SELECT r.*, w.business_date, p.code AS programme
 FROM settlement.run r
-JOIN ledger.settlement_window w USING (programme_id, window_no)
-JOIN parties.programme p USING (programme_id)
+JOIN ledger.settlement_windows w USING (programme_id, window_no)
+JOIN parties.programmes p USING (programme_id)
 WHERE r.run_id = $1;
 
 -- run_parties: the nets of a run with each brand's statement, brands by their code and then the houses
 SELECT n.party, n.pays, n.receives, p.partner_id, p.brand, s.content, s.sha256
 FROM settlement.run r
 JOIN settlement.net n USING (run_id)
-LEFT JOIN parties.partner p ON p.programme_id = r.programme_id AND p.code = n.party AND NOT p.operator
+LEFT JOIN parties.partners p ON p.programme_id = r.programme_id AND p.code = n.party AND NOT p.operator
 LEFT JOIN settlement.statement s ON s.run_id = r.run_id AND s.partner_id = p.partner_id
 WHERE r.run_id = $1
 ORDER BY p.partner_id IS NULL, n.party;
@@ -271,7 +271,7 @@ FROM settlement.statement s
 JOIN settlement.run r USING (run_id)
 JOIN settlement.bundle b USING (run_id, partner_id)
 JOIN settlement.bundle_checkpoint c USING (run_id, partner_id)
-JOIN parties.partner pa ON pa.partner_id = s.partner_id
+JOIN parties.partners pa ON pa.partner_id = s.partner_id
 WHERE s.partner_id = $1 AND ($2::bigint IS NULL OR s.window_no = $2)
     AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
 ORDER BY s.window_no DESC LIMIT 1;
@@ -291,9 +291,9 @@ SELECT content FROM settlement.bundle_part WHERE run_id = $1 AND partner_id = $2
 -- partner_window: a partner's programme, its open window, and the last run that stands
 SELECT pa.code AS partner, pr.programme_id, pr.code AS programme, pr.settlement_currency, w.window_no, w.business_date,
     r.run_id, r.window_no AS run_window
-FROM parties.partner pa
-JOIN parties.programme pr USING (programme_id)
-JOIN ledger.settlement_window w ON w.programme_id = pr.programme_id AND w.state = 'OPEN'
+FROM parties.partners pa
+JOIN parties.programmes pr USING (programme_id)
+JOIN ledger.settlement_windows w ON w.programme_id = pr.programme_id AND w.state = 'OPEN'
 LEFT JOIN LATERAL (
     SELECT s.run_id, s.window_no FROM settlement.run s
     WHERE s.programme_id = pr.programme_id AND s.state NOT IN ('ABORTED', 'SUPERSEDED')
@@ -302,5 +302,5 @@ LEFT JOIN LATERAL (
 WHERE pa.partner_id = $1;
 
 -- programmes: programmes by code, one or all, with their time
-SELECT programme_id, code, name, time_zone, clock_at FROM parties.programme
+SELECT programme_id, code, name, time_zone, clock_at FROM parties.programmes
 WHERE $1::text IS NULL OR code = $1 ORDER BY code;

@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: sizes, docstrings, reasons, directions of imports, keys of tables."""
+"""The rules of the house that no linter knows: sizes, docstrings, reasons, directions of imports."""
 
 import ast
 import re
@@ -8,10 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
-
-from koinon.database.statements import read
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_FOLDERS = ("platform", "partners", "settlement", "offers", "load_tests", "tests")
@@ -20,53 +17,6 @@ MODULE_LINES_MAX = 400
 FOLDER_LINES_MAX = 4_000
 
 SOURCES = sorted(path for folder in SOURCE_FOLDERS for path in (ROOT / folder).rglob("*.py"))
-
-# Database functions and grants are created by every migrate; every other SQL file of a package holds named statements.
-STATEMENT_FILES = sorted(
-    path
-    for folder in SOURCE_FOLDERS[:4]
-    for path in (ROOT / folder).rglob("*.sql")
-    if path.name != "functions.sql" and path.parent.name != "migrations"
-)
-
-# Hot tables, which a distributed database shards, and the column that every key of theirs starts with. Everything
-# else is small, written rarely, and copied to every shard.
-HOT_TABLES = {
-    "ledger.account": "account_id",
-    "ledger.wallet": "account_id",
-    "ledger.lot": "account_id",
-    "ledger.journal": "account_id",
-    "ledger.movement": "account_id",
-    "ledger.hold": "account_id",
-    "ledger.hold_lot": "account_id",
-    "ledger.outbox": "account_id",
-    "offers.card": "card_key",
-    "offers.payment_account": "par_key",
-    "offers.message": "source_id",
-    "offers.inbox": "card_key",
-    "offers.lane": "account_id",
-    "offers.payment": "account_id",
-    "offers.payment_key": "account_id",
-    "offers.payment_message": "account_id",
-    "offers.purchase": "account_id",
-    "offers.till_sighting": "account_id",
-    "offers.activation": "account_id",
-    "offers.decision": "account_id",
-    "offers.reward": "account_id",
-    "offers.budget": "offer_id",
-    "offers.budget_share": "offer_id",
-}
-# Indexes that serve a queue by arrival or by programme, of what is not done yet: a shard serves its own part of the
-# queue by its own index, and an index that is not unique need not name the shard.
-QUEUE_INDEXES = {"offers.inbox_arrived", "offers.purchase_waiting", "ledger.outbox_unmarked"}
-SMALL_TABLES = {
-    "ledger.unit",
-    "ledger.settlement_window",
-    "ledger.alert",
-    "offers.catalogue",
-    "offers.offer",
-    "offers.offer_version",
-}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -323,91 +273,15 @@ def test_requirements_agree() -> None:
     assert pins["build.txt"] - pins["dev.txt"] == set()
 
 
-def test_every_sql_file_is_known() -> None:
-    """A file of named statements starts with a heading, and no name stands in it twice."""
-    assert STATEMENT_FILES
-    for path in STATEMENT_FILES:
-        names = [statement.name for statement in read(path)]
+def test_statements_stand_in_files_of_their_own() -> None:
+    """No module of the product holds a statement that reads or writes a schema's table."""
+    reading = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:koinon|[a-z]+)\.[a-z_]+\b")
+    inline = [
+        f"{name_of(path)}:{node.lineno} {found[0]}"
+        for path in SOURCES
+        if path.relative_to(ROOT).parts[0] not in {"tests", "load_tests"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (found := reading.search(node.value))
+    ]
 
-        assert names, f"{name_of(path)} holds no statement"
-        assert len(names) == len(set(names)), f"{name_of(path)} holds a name twice"
-
-
-async def test_every_statement_prepares(database: asyncpg.Pool) -> None:
-    """Each named statement is valid against the migrated schema, and the application's role may run it."""
-    wrong = []
-    async with database.acquire() as connection:
-        for path in STATEMENT_FILES:
-            for statement in read(path):
-                try:
-                    await connection.prepare(statement.sql)
-                    await connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement.sql}")
-                except asyncpg.PostgresError as error:
-                    wrong.append(f"{name_of(path)}: {statement.name}: {error}")
-
-    assert wrong == []
-
-
-async def test_hot_keys_start_with_their_shard(database: asyncpg.Pool) -> None:
-    """Every primary key, unique key, index and foreign key of a hot table starts with the column it is sharded by.
-
-    An index of a queue does not; it must be of a part of the table and not unique.
-    """
-    keys = await database.fetch(
-        """
-        SELECT i.indrelid::regclass::text AS hot, i.indexrelid::regclass::text AS key, a.attname AS first,
-            i.indpred IS NOT NULL AND NOT i.indisunique AS may_be_queue
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid::regclass::text = ANY($1::text[])
-        UNION ALL
-        SELECT c.conrelid::regclass::text, c.conname, a.attname, false
-        FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
-        WHERE c.contype = 'f' AND c.conrelid::regclass::text = ANY($1::text[])
-        """,
-        list(HOT_TABLES),
-    )
-
-    assert {key["hot"] for key in keys} == set(HOT_TABLES)
-    others = [key for key in keys if key["first"] != HOT_TABLES[key["hot"]]]
-    assert {key["key"] for key in others} == QUEUE_INDEXES
-    assert [dict(key) for key in others if not key["may_be_queue"]] == []
-
-
-async def test_no_table_of_points_or_purchases_is_unsorted(database: asyncpg.Pool) -> None:
-    """A new table of the ledger or the offers says whether it is hot before it is taken."""
-    tables = await database.fetch(
-        """
-        SELECT oid::regclass::text AS name FROM pg_class
-        WHERE relkind = 'r' AND relnamespace IN ('ledger'::regnamespace, 'offers'::regnamespace)
-        """
-    )
-
-    assert {table["name"] for table in tables} == set(HOT_TABLES) | SMALL_TABLES
-
-
-async def test_the_schema_can_be_distributed(database: asyncpg.Pool) -> None:
-    """No trigger, rule, deferrable constraint or sequence: none of them works over several shards."""
-    found = await database.fetch(
-        """
-        SELECT 'trigger' AS kind, tgname::text AS name FROM pg_trigger WHERE NOT tgisinternal
-        UNION ALL SELECT 'rule', rulename FROM pg_rules WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
-        UNION ALL SELECT 'deferrable', conname FROM pg_constraint WHERE condeferrable
-        UNION ALL SELECT 'sequence', sequencename FROM pg_sequences WHERE sequencename <> 'migration_id_seq'
-        """
-    )
-
-    # Piccolo's record of migrations has a sequence; it is exempt by name, and means nothing.
-    assert [tuple(row) for row in found] == []
-
-
-async def test_no_column_is_a_float(database: asyncpg.Pool) -> None:
-    """Points and money are whole numbers, and rates exact ratios: no column can hold anything less exact."""
-    floats = await database.fetch(
-        """
-        SELECT table_schema, table_name, column_name FROM information_schema.columns
-        WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
-            AND data_type IN ('real', 'double precision', 'money')
-        """
-    )
-
-    assert [tuple(row) for row in floats] == []
+    assert inline == []

@@ -1,10 +1,10 @@
 -- member: a member of a programme, with the programme's clock
 SELECT p.clock_at
-FROM members.member m JOIN parties.programme p USING (programme_id)
+FROM members.members m JOIN parties.programmes p USING (programme_id)
 WHERE m.programme_id = $1 AND m.member_id = $2;
 
 -- programme_clock: a programme's test clock
-SELECT clock_at FROM parties.programme WHERE programme_id = $1;
+SELECT clock_at FROM parties.programmes WHERE programme_id = $1;
 
 -- claim_par: the member that a payment account belongs to, after this claim of it for a card
 INSERT INTO offers.payment_account AS a (par_key, link_id, programme_id, par, member_id, card_keys)

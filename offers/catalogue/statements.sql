@@ -27,17 +27,17 @@ RETURNING cap_points;
 SELECT b.reserved_points + b.spent_points FROM offers.budget b WHERE b.offer_id = $1;
 
 -- own_places: which of some places are a partner's
-SELECT pl.place_id FROM places.place pl WHERE pl.place_id = ANY ($1::bigint[]) AND pl.partner_id = $2;
+SELECT pl.place_id FROM places.places pl WHERE pl.place_id = ANY ($1::bigint[]) AND pl.partner_id = $2;
 
 -- place_names: names of places
-SELECT pl.place_id, pl.name FROM places.place pl WHERE pl.place_id = ANY ($1::bigint[]);
+SELECT pl.place_id, pl.name FROM places.places pl WHERE pl.place_id = ANY ($1::bigint[]);
 
 -- offers: a partner's offers, or everybody's, with their current versions and budgets, the newest first, after one
 SELECT o.offer_id, o.partner_id, o.created_at, pa.brand, v.version_id, v.version_no, v.published_at,
     b.cap_points, b.reserved_points, b.spent_points
 FROM offers.offer o
 JOIN offers.offer_version v ON v.version_id = o.current_version_id
-JOIN parties.partner pa ON pa.partner_id = o.partner_id
+JOIN parties.partners pa ON pa.partner_id = o.partner_id
 LEFT JOIN offers.budget b ON b.offer_id = o.offer_id
 WHERE ($1::bigint IS NULL OR o.partner_id = $1)
 AND (o.created_at, o.offer_id) < (
@@ -51,7 +51,7 @@ SELECT o.offer_id, o.partner_id, o.created_at, pa.brand, v.version_id, v.version
     b.cap_points, b.reserved_points, b.spent_points
 FROM offers.offer o
 JOIN offers.offer_version v ON v.version_id = o.current_version_id
-JOIN parties.partner pa ON pa.partner_id = o.partner_id
+JOIN parties.partners pa ON pa.partner_id = o.partner_id
 LEFT JOIN offers.budget b ON b.offer_id = o.offer_id
 WHERE o.offer_id = $1 AND ($2::bigint IS NULL OR o.partner_id = $2);
 
@@ -61,7 +61,7 @@ WHERE v.offer_id = $1 ORDER BY v.version_no DESC;
 
 -- pending_points: what an account's purchases are expected to bring, by brand
 SELECT pa.code, pa.brand, sum(r.pending_points)::bigint AS points
-FROM offers.reward r JOIN parties.partner pa ON pa.partner_id = r.partner_id
+FROM offers.reward r JOIN parties.partners pa ON pa.partner_id = r.partner_id
 WHERE r.account_id = $1 AND r.pending_points > 0
 GROUP BY pa.code, pa.brand ORDER BY pa.code;
 
@@ -71,8 +71,8 @@ SELECT o.offer_id, pa.code, pa.brand, v.version_id, v.version_no, a.activated_at
     CASE WHEN $4::bigint IS NOT NULL
         THEN offers.ended($3::timestamptz, v.ends_at, v.places, o.partner_id, pr.time_zone) END AS ended
 FROM offers.offer o
-JOIN parties.programme pr ON pr.programme_id = o.programme_id
-JOIN parties.partner pa ON pa.partner_id = o.partner_id
+JOIN parties.programmes pr ON pr.programme_id = o.programme_id
+JOIN parties.partners pa ON pa.partner_id = o.partner_id
 LEFT JOIN offers.activation a ON a.account_id = $1 AND a.offer_id = o.offer_id
 JOIN offers.offer_version v ON v.version_id = coalesce(a.version_id, o.current_version_id)
 WHERE o.programme_id = $2
@@ -113,8 +113,8 @@ LEFT JOIN LATERAL (
         sum(r.posted_points) FILTER (WHERE r.offer_id = 0)::bigint AS stated
     FROM offers.reward r WHERE r.account_id = u.account_id AND r.purchase_id = u.purchase_id
 ) e ON true
-LEFT JOIN places.place pl ON pl.place_id = u.place_id
-LEFT JOIN parties.partner pa ON pa.partner_id = pl.partner_id
+LEFT JOIN places.places pl ON pl.place_id = u.place_id
+LEFT JOIN parties.partners pa ON pa.partner_id = pl.partner_id
 WHERE u.account_id = $1 AND u.merged_into IS NULL AND ($2::uuid IS NULL OR u.purchase_id < $2)
 ORDER BY u.purchase_id DESC LIMIT $3;
 
@@ -123,6 +123,6 @@ SELECT d.purchase_id, d.offer_id, d.version_id, d.reason, d.points, pa.brand
 FROM offers.decision d
 JOIN offers.purchase u ON u.account_id = d.account_id AND u.purchase_id = d.purchase_id
 JOIN offers.offer_version v ON v.version_id = d.version_id
-JOIN parties.partner pa ON pa.partner_id = v.partner_id
+JOIN parties.partners pa ON pa.partner_id = v.partner_id
 WHERE d.account_id = $1 AND d.purchase_id = ANY ($2::uuid[]) AND d.revision = u.settled_revision
 ORDER BY d.purchase_id, d.points DESC, d.offer_id;

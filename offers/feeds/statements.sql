@@ -1,5 +1,5 @@
 -- clock: a programme's test clock
-SELECT clock_at FROM parties.programme WHERE programme_id = $1;
+SELECT clock_at FROM parties.programmes WHERE programme_id = $1;
 
 -- take_messages: put messages whose id is new into the inbox; gives the ids that were new
 WITH given AS (

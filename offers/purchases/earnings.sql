@@ -3,18 +3,18 @@
 SELECT g.position, pr.programme_id, pr.code AS programme, pr.unit_id, pr.time_zone, pr.expiry_months,
     coalesce(pr.clock_at, $6::timestamptz) AS now, pa.code AS partner, m.account_id, pl.time_zone AS place_zone,
     k.key_version, k.master_version, k.wrapped,
-    EXISTS (SELECT FROM parties.contract c
+    EXISTS (SELECT FROM parties.contracts c
             WHERE c.partner_id = pa.partner_id AND c.effective_from <= g.occurred_at) AS contracted,
-    EXISTS (SELECT FROM identity.source so
+    EXISTS (SELECT FROM identity.sources so
             WHERE so.source_id = g.source_id AND so.programme_id = pr.programme_id) AS known_source,
     r.content_hash, r.answer
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $7::text[], $8::text[])
     WITH ORDINALITY AS g (partner_id, member_id, place_id, occurred_at, source_id, caller, key, position)
-JOIN parties.partner pa ON pa.partner_id = g.partner_id
-JOIN parties.programme pr ON pr.programme_id = pa.programme_id
-LEFT JOIN members.member m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
-LEFT JOIN members.member_key k ON k.member_id = m.member_id
-LEFT JOIN places.place pl ON pl.place_id = g.place_id AND pl.partner_id = pa.partner_id
+JOIN parties.partners pa ON pa.partner_id = g.partner_id
+JOIN parties.programmes pr ON pr.programme_id = pa.programme_id
+LEFT JOIN members.members m ON m.member_id = g.member_id AND m.programme_id = pr.programme_id
+LEFT JOIN members.member_keys k ON k.member_id = m.member_id
+LEFT JOIN places.places pl ON pl.place_id = g.place_id AND pl.partner_id = pa.partner_id
 LEFT JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key
 ORDER BY g.position;
 
@@ -83,8 +83,8 @@ SELECT EXISTS (SELECT FROM offers.till_sighting s
 -- partner_facts: a partner's programme and time
 SELECT pr.programme_id, pr.code AS programme, pr.unit_id, coalesce(pr.clock_at, $2::timestamptz) AS now,
     pa.code AS partner
-FROM parties.partner pa JOIN parties.programme pr USING (programme_id) WHERE pa.partner_id = $1;
+FROM parties.partners pa JOIN parties.programmes pr USING (programme_id) WHERE pa.partner_id = $1;
 
 -- capture_of: the journal that captured a redemption
-SELECT j.journal_id FROM ledger.journal j
+SELECT j.journal_id FROM ledger.journals j
 WHERE j.account_id = $1 AND j.hold_id = $2 AND j.kind = 'capture' AND j.partner_id = $3;

@@ -129,7 +129,7 @@ AND i.message_id = g.message_id;
 SELECT p.account_id, p.payment_id, p.fold, p.linked_at, u.programme_id, u.member_id
 FROM (SELECT DISTINCT r.account_id, r.purchase_id FROM offers.reward r WHERE r.pending_points > 0) r
 JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
-JOIN parties.programme pr ON pr.programme_id = u.programme_id
+JOIN parties.programmes pr ON pr.programme_id = u.programme_id
 JOIN offers.payment p ON p.account_id = r.account_id AND p.purchase_id = r.purchase_id AND p.merged_into IS NULL
 WHERE u.occurred_at < coalesce(pr.clock_at, $1::timestamptz) - $2::interval
 AND NOT EXISTS (SELECT FROM offers.payment_message m

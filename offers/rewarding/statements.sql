@@ -24,7 +24,7 @@ SELECT DISTINCT r.account_id, r.purchase_id, u.waiting_since
 FROM offers.reward r
 JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
     AND u.settled_revision = u.revision
-JOIN ledger.lot l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
+JOIN ledger.lots l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
 WHERE r.shortfall_points > 0 AND l.remaining > l.held
 ORDER BY u.waiting_since, r.account_id, r.purchase_id LIMIT $1;
 
@@ -35,11 +35,11 @@ SELECT u.account_id, u.purchase_id, u.programme_id, u.member_id, u.occurred_at, 
     s.occurred_at AS till_occurred_at, tp.code AS till_partner, pl.time_zone AS till_zone
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
 JOIN offers.purchase u ON u.account_id = g.account_id AND u.purchase_id = g.purchase_id
-JOIN parties.programme pr ON pr.programme_id = u.programme_id
+JOIN parties.programmes pr ON pr.programme_id = u.programme_id
 LEFT JOIN offers.till_sighting s
     ON s.account_id = u.account_id AND s.purchase_id = u.purchase_id AND s.reversed_at IS NULL
-LEFT JOIN parties.partner tp ON tp.partner_id = s.partner_id
-LEFT JOIN places.place pl ON pl.place_id = s.place_id
+LEFT JOIN parties.partners tp ON tp.partner_id = s.partner_id
+LEFT JOIN places.places pl ON pl.place_id = s.place_id
 ORDER BY u.account_id, u.purchase_id;
 
 -- payments_at: the card payments of purchases
@@ -74,7 +74,7 @@ WHERE a.account_id = ANY ($1::bigint[]);
 
 -- versions_since: where and when the versions count that programmes' catalogues have gained after a revision, in order
 SELECT v.programme_id, v.revision, v.offer_id, v.version_id, v.activation_required, v.places, v.starts_at, v.ends_at,
-    v.published_at, (SELECT pa.code FROM parties.partner pa WHERE pa.partner_id = v.partner_id) AS partner
+    v.published_at, (SELECT pa.code FROM parties.partners pa WHERE pa.partner_id = v.partner_id) AS partner
 FROM unnest($1::bigint[], $2::bigint[]) AS g (programme_id, revision)
 CROSS JOIN LATERAL (
     SELECT * FROM offers.offer_version o
@@ -83,17 +83,15 @@ CROSS JOIN LATERAL (
 ORDER BY v.programme_id, v.revision;
 
 -- place_facts: places with their partner's code
-SELECT pl.place_id, pl.time_zone, pa.code FROM places.place pl JOIN parties.partner pa USING (partner_id)
+SELECT pl.place_id, pl.time_zone, pa.code FROM places.places pl JOIN parties.partners pa USING (partner_id)
 WHERE pl.place_id = ANY ($1::bigint[]);
 
 -- contract_versions: partners' contract versions with the instant from which each holds
-SELECT c.partner_id, c.version, c.effective_from FROM parties.contract c
+SELECT c.partner_id, c.version, c.effective_from FROM parties.contracts c
 WHERE c.partner_id = ANY ($1::bigint[]) ORDER BY c.partner_id, c.effective_from;
 
 -- lock_wallets: wait for whoever posts to these accounts
-SELECT w.account_id FROM ledger.wallet w
-WHERE (w.account_id, w.unit_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))
-ORDER BY w.account_id, w.unit_id FOR UPDATE;
+SELECT ledger.lock_wallets($1::bigint[], $2::bigint[]);
 
 -- put_rewards: what purchases have earned by now
 INSERT INTO offers.reward AS r (account_id, purchase_id, offer_id, partner_id, pending_points, posted_points,

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import asyncpg
 import click
 
-from koinon.database import DatabaseUrlInvalid, connected
+from koinon.database import DatabaseUrlInvalid, beside, connected
 from koinon.database.embedded import embedded_server
 from koinon.settings import Settings, SettingsInvalid, from_environment
 
 Result = TypeVar("Result")
+
+statements = beside(__file__, "commands.sql")
 
 URL = "KOINON_DATABASE_URL (or KOINON_MIGRATION_URL)"
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError)
@@ -84,4 +86,4 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
 async def require_database(url: str) -> None:
     """Reach the database as the application does and see that it was migrated; for `run`, which says what is wrong."""
     async with connected(url, min_size=1, max_size=1) as pool:
-        await pool.fetchval("SELECT count(*) FROM koinon.request WHERE caller = ''")
+        await pool.fetchval(statements["migrated"])

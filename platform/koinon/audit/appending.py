@@ -107,13 +107,13 @@ async def append_journals(
     first = await append_leaves(connection, locked, [each.leaf.text for each in made])
     await _keep_openings(connection, programme, made, first)
     await _keep_totals(connection, programme, made)
-    marked = await connection.execute(
+    marked = await connection.fetchval(
         statements["mark_journals"],
         [each.journal.account_id for each in made],
         [each.journal.journal_id for each in made],
         list(range(first, first + len(made))),
     )
-    if marked != f"UPDATE {len(made)}":
+    if marked != len(made):
         raise LogBroken(f"{len(made)} journals were appended and {marked} marked")
     if went_on := {each.journal.journal_id for each in made}.intersection(aside):
         await clear_journals(connection, programme.log_id, went_on)

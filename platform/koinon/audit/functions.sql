@@ -1,6 +1,5 @@
 GRANT USAGE ON SCHEMA audit TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA audit TO koinon_app;
-REVOKE INSERT ON audit.programme_log FROM koinon_app;
 GRANT UPDATE (hashes) ON audit.tile TO koinon_app;
 GRANT UPDATE (size, root, signed_size, note) ON audit.log TO koinon_app;
 GRANT UPDATE (counter) ON audit.counter TO koinon_app;

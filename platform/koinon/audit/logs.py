@@ -1,6 +1,6 @@
 """Which log is whose: the live one, and one of each sandbox programme, with names, addresses and keys of their own.
 
-The live log is 1, a sandbox programme's has the programme's id; the view `audit.programme_log` says the same to SQL. A
+The live log is 1, a sandbox programme's has the programme's id; the view `audit.programme_logs` says the same to SQL. A
 log's origin, which is its key's name too, is the installation's for the live log, and that with the programme's public
 id behind it for a sandbox programme's: no other checkpoint can be taken for it.
 """

@@ -27,7 +27,7 @@ class Audit(Context):
 
     def functions(self) -> Sequence[Path]:
         """Return the grants."""
-        return [Path(__file__).with_name("functions.sql")]
+        return [Path(__file__).with_name(name) for name in ("functions.sql", "views.sql")]
 
     def jobs(self) -> Sequence[Job]:
         """Return the sequencer and the signer."""

@@ -2,7 +2,7 @@
 INSERT INTO audit.log (log_id) VALUES ($1);
 
 -- log_of: the log that a programme's leaves go to
-SELECT log_id FROM audit.programme_log WHERE programme_id = $1;
+SELECT log_id FROM audit.programme_logs WHERE programme_id = $1;
 
 -- lock_log: become a log's sequencer for this transaction; no row when another process is
 SELECT log_id, size, root, signed_size, note FROM audit.log WHERE log_id = $1 FOR UPDATE SKIP LOCKED;
@@ -11,7 +11,7 @@ SELECT log_id, size, root, signed_size, note FROM audit.log WHERE log_id = $1 FO
 SELECT size, root, signed_size, note FROM audit.log WHERE log_id = $1;
 
 -- signed_log: a programme's log and the checkpoint that was signed of it last
-SELECT l.log_id, l.note FROM audit.programme_log p JOIN audit.log l USING (log_id)
+SELECT l.log_id, l.note FROM audit.programme_logs p JOIN audit.log l USING (log_id)
 WHERE p.programme_id = $1 AND l.note IS NOT NULL;
 
 -- unsigned_logs: the logs, or one, that have leaves or were opened since they were signed last
@@ -19,34 +19,35 @@ SELECT log_id FROM audit.log
 WHERE (note IS NULL OR signed_size < size) AND ($1::bigint IS NULL OR log_id = $1) ORDER BY log_id;
 
 -- programmes: programmes with their logs
-SELECT programme_id, code, log_id FROM audit.programme_log WHERE programme_id = ANY ($1::bigint[]) ORDER BY programme_id;
+SELECT programme_id, code, log_id FROM audit.programme_logs WHERE programme_id = ANY ($1::bigint[]) ORDER BY programme_id;
 
 -- next_with_journals: the next programme after one that has journals without a leaf
-SELECT min(o.programme_id) FROM ledger.outbox o WHERE o.leaf_index IS NULL AND o.programme_id > $1;
+SELECT min(o.programme_id) FROM ledger.unlogged_journals o WHERE o.programme_id > $1;
 
 -- with_submissions: programmes that handed in leaves which have no place yet
 SELECT DISTINCT programme_id FROM audit.submission WHERE leaf_index IS NULL;
 
 -- with_closed_windows: programmes of which a window waits for its seal
-SELECT DISTINCT programme_id FROM ledger.settlement_window WHERE state = 'CLOSED';
+SELECT DISTINCT programme_id FROM ledger.settlement_windows WHERE state = 'CLOSED';
 
 -- unmarked_journals: a programme's journals that have no leaf yet, but for some, with their movements summed
 WITH unmarked AS (
-    SELECT o.account_id, o.journal_id FROM ledger.outbox o
-    WHERE o.leaf_index IS NULL AND o.programme_id = $1 AND o.journal_id <> ALL ($3::uuid[])
+    SELECT o.account_id, o.journal_id FROM ledger.unlogged_journals o
+    WHERE o.programme_id = $1 AND o.journal_id <> ALL ($3::uuid[])
     ORDER BY o.window_no, o.account_id, o.journal_id LIMIT $2
 )
 SELECT j.account_id, j.journal_id, j.kind, j.recorded_at, j.programme_id, j.window_no, j.unit_id,
     m.issuer_id, m.issuer_version, m.acceptor_id, m.acceptor_version, sum(m.amount)::bigint AS points
 FROM unmarked u
-JOIN ledger.journal j ON j.account_id = u.account_id AND j.journal_id = u.journal_id
-LEFT JOIN ledger.movement m ON m.account_id = u.account_id AND m.journal_id = u.journal_id
-GROUP BY j.account_id, j.journal_id, m.issuer_id, m.issuer_version, m.acceptor_id, m.acceptor_version
+JOIN ledger.journals j ON j.account_id = u.account_id AND j.journal_id = u.journal_id
+LEFT JOIN ledger.movements m ON m.account_id = u.account_id AND m.journal_id = u.journal_id
+GROUP BY j.account_id, j.journal_id, j.kind, j.recorded_at, j.programme_id, j.window_no, j.unit_id, m.issuer_id,
+    m.issuer_version, m.acceptor_id, m.acceptor_version
 ORDER BY j.recorded_at, j.journal_id, min(m.leg);
 
 -- names: codes of partners and units
-SELECT partner_id AS id, code FROM parties.partner WHERE partner_id = ANY ($1::bigint[])
-UNION ALL SELECT unit_id, code FROM ledger.unit WHERE unit_id = ANY ($2::bigint[]);
+SELECT partner_id AS id, code FROM parties.partners WHERE partner_id = ANY ($1::bigint[])
+UNION ALL SELECT unit_id, code FROM ledger.units WHERE unit_id = ANY ($2::bigint[]);
 
 -- last_counters: the last counters of partners in windows
 SELECT c.partner_id, c.window_no, c.counter
@@ -88,15 +89,12 @@ SELECT $1, n.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
 ON CONFLICT ON CONSTRAINT total_cell DO UPDATE
 SET points = t.points + excluded.points, entries = t.entries + excluded.entries;
 
--- mark_journals: note each journal's leaf
-UPDATE ledger.outbox o SET leaf_index = m.leaf_index
-FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS m (account_id, journal_id, leaf_index)
-WHERE o.account_id = m.account_id AND o.journal_id = m.journal_id AND o.leaf_index IS NULL
-    AND o.account_id = ANY ($1::bigint[]);
+-- mark_journals: note each journal's leaf; gives how many had none
+SELECT ledger.mark_logged($1::bigint[], $2::uuid[], $3::bigint[]);
 
 -- submit: hand in a leaf for a programme's log
 INSERT INTO audit.submission (submission_id, programme_id, log_id, leaf)
-SELECT $1, programme_id, log_id, $3 FROM audit.programme_log WHERE programme_id = $2;
+SELECT $1, programme_id, log_id, $3 FROM audit.programme_logs WHERE programme_id = $2;
 
 -- unmarked_submissions: a programme's leaves that contexts handed in and that have no place yet
 SELECT submission_id, leaf FROM audit.submission WHERE leaf_index IS NULL AND programme_id = $1
@@ -114,18 +112,18 @@ UPDATE audit.log SET size = $3, root = $4 WHERE log_id = $1 AND size = $2 RETURN
 UPDATE audit.log SET signed_size = $2, note = $3 WHERE log_id = $1 AND signed_size <= $2 RETURNING signed_size;
 
 -- first_unsealed_window: the window of a programme that is to be sealed next, whatever its state
-SELECT window_no, state FROM ledger.settlement_window
+SELECT window_no, state FROM ledger.settlement_windows
 WHERE programme_id = $1 AND state <> 'SEALED' ORDER BY window_no LIMIT 1;
 
 -- has_unmarked: whether a journal of a window has no leaf yet
 SELECT EXISTS (
-    SELECT FROM ledger.outbox o WHERE o.leaf_index IS NULL AND o.programme_id = $1 AND o.window_no = $2);
+    SELECT FROM ledger.unlogged_journals o WHERE o.programme_id = $1 AND o.window_no = $2);
 
 -- seal_figures: each partner's counter and sums of a window, and its outstanding points by the seal before
 SELECT p.partner_id, p.code, coalesce(c.counter, 0) AS counter, coalesce(t.issued, 0) AS issued,
     coalesce(t.honoured, 0) AS honoured, coalesce(t.accepted, 0) AS accepted, coalesce(t.expired, 0) AS expired,
     coalesce(s.outstanding, 0) AS outstanding
-FROM parties.partner p
+FROM parties.partners p
 LEFT JOIN audit.counter c ON c.partner_id = p.partner_id AND c.window_no = $2
 LEFT JOIN (
     SELECT partner_id,
@@ -146,8 +144,7 @@ SELECT $1, $2, $3, $4, $5, s.*
 FROM unnest($6::bigint[], $7::bytea[], $8::bytea[], $9::bigint[], $10::bigint[], $11::bytea[]) AS s;
 
 -- set_sealed: every journal of the window has its leaf, and the seal is written
-UPDATE ledger.settlement_window SET state = 'SEALED'
-WHERE programme_id = $1 AND window_no = $2 AND state = 'CLOSED' RETURNING window_no;
+SELECT ledger.seal_window($1, $2);
 
 -- tile: one stored tile of a log
 SELECT hashes FROM audit.tile WHERE log_id = $1 AND level = $2 AND tile_index = $3;
@@ -175,8 +172,8 @@ SELECT s.leaf, s.leaf_index FROM audit.submission s WHERE s.submission_id = $1;
 SELECT p.code AS partner, t.effect, t.version, c.code AS counterparty, t.counterparty_version,
     sum(t.points)::bigint AS points, sum(t.entries)::bigint AS entries
 FROM audit.total t
-JOIN parties.partner p ON p.partner_id = t.partner_id
-LEFT JOIN parties.partner c ON c.partner_id = t.counterparty_id
+JOIN parties.partners p ON p.partner_id = t.partner_id
+LEFT JOIN parties.partners c ON c.partner_id = t.counterparty_id
 WHERE t.programme_id = $1 AND t.window_no = $2
 GROUP BY p.code, t.effect, t.version, c.code, t.counterparty_version
 ORDER BY 1, 2, 3, 4, 5;
@@ -184,7 +181,7 @@ ORDER BY 1, 2, 3, 4, 5;
 -- partner_positions: a partner's points by window, effect, version and counterparty, of the windows after one
 SELECT t.window_no, t.effect, t.version, c.code AS counterparty, t.counterparty_version,
     sum(t.points)::bigint AS points, sum(t.entries)::bigint AS entries
-FROM audit.total t LEFT JOIN parties.partner c ON c.partner_id = t.counterparty_id
+FROM audit.total t LEFT JOIN parties.partners c ON c.partner_id = t.counterparty_id
 WHERE t.partner_id = $1 AND t.window_no > $2
 GROUP BY t.window_no, t.effect, t.version, c.code, t.counterparty_version
 ORDER BY t.window_no;
@@ -212,10 +209,10 @@ SELECT log_id, code, programme_id, journal_id, retry_at FROM audit.alert WHERE c
 -- standing_alerts: what stands still, the oldest first
 SELECT a.log_id, a.code, a.programme_id, p.code AS programme, a.window_no, a.account_id, a.journal_id, a.explanation,
     a.tries, a.raised_at, a.tried_at, a.retry_at
-FROM audit.alert a LEFT JOIN parties.programme p USING (programme_id)
+FROM audit.alert a LEFT JOIN parties.programmes p USING (programme_id)
 WHERE a.cleared_at IS NULL ORDER BY a.raised_at, a.alert_id LIMIT $1;
 
 -- stands_against: why a programme does not go on, in its log and with it
-SELECT a.explanation FROM audit.programme_log p JOIN audit.alert a USING (log_id)
+SELECT a.explanation FROM audit.programme_logs p JOIN audit.alert a USING (log_id)
 WHERE p.programme_id = $1 AND a.cleared_at IS NULL AND (a.programme_id IS NULL OR a.programme_id = $1)
 ORDER BY a.raised_at, a.alert_id LIMIT 1;

@@ -44,7 +44,7 @@ class Identity(Context, ReceiveRoutePlugin):
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""
-        return [Path(__file__).with_name("functions.sql")]
+        return [Path(__file__).with_name(name) for name in ("functions.sql", "views.sql")]
 
     def jobs(self) -> Sequence[Job]:
         """Return the forgetting of what ran out."""

@@ -61,7 +61,7 @@ RETURNING used_at IS NOT NULL;
 
 -- staff_grants: whom a member of staff acts for, the operator first, by address
 SELECT DISTINCT staff.staff_id, staff_grant.partner_id, partner.programme_id, partner.code
-FROM identity.staff JOIN identity.staff_grant USING (staff_id) LEFT JOIN parties.partner USING (partner_id)
+FROM identity.staff JOIN identity.staff_grant USING (staff_id) LEFT JOIN parties.partners partner USING (partner_id)
 WHERE staff.email = $1 AND staff_grant.ended_at IS NULL
 ORDER BY partner.code NULLS FIRST;
 

@@ -1,7 +1,7 @@
 -- programmes: those that are not set aside for a piece of work, who failed before after who did not, and their windows
 SELECT p.programme_id, p.code, p.time_zone, p.clock_at, o.business_date AS open_date, c.programme_id IS NOT NULL AS closing,
     a.alert_id, a.tries
-FROM parties.programme p
+FROM parties.programmes p
 LEFT JOIN ledger.settlement_window o ON o.programme_id = p.programme_id AND o.state = 'OPEN'
 LEFT JOIN (SELECT DISTINCT programme_id FROM ledger.settlement_window WHERE state = 'CLOSING') c
     ON c.programme_id = p.programme_id

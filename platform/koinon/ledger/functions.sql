@@ -565,6 +565,44 @@ BEGIN
 END
 $$;
 
+-- What others may do with the books beside posting.
+
+-- The sequencer notes the leaves of journals; gives how many had none before.
+CREATE OR REPLACE FUNCTION ledger.mark_logged(p_accounts bigint[], p_journals uuid[], p_leaves bigint[])
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    marked bigint;
+BEGIN
+    UPDATE ledger.outbox o SET leaf_index = m.leaf_index
+    FROM unnest(p_accounts, p_journals, p_leaves) AS m (account_id, journal_id, leaf_index)
+    WHERE o.account_id = m.account_id AND o.journal_id = m.journal_id AND o.leaf_index IS NULL
+        AND o.account_id = ANY (p_accounts);
+    GET DIAGNOSTICS marked = ROW_COUNT;
+    RETURN marked;
+END
+$$;
+
+-- A closed window of which every journal has its leaf is sealed, once.
+CREATE OR REPLACE FUNCTION ledger.seal_window(p_programme bigint, p_window bigint)
+RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    UPDATE ledger.settlement_window SET state = 'SEALED'
+    WHERE programme_id = p_programme AND window_no = p_window AND state = 'CLOSED' RETURNING window_no
+$$;
+
+-- Whoever must not post beside another waits here; each wallet by its key, in one order for all.
+CREATE OR REPLACE FUNCTION ledger.lock_wallets(p_accounts bigint[], p_units bigint[])
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    wanted record;
+BEGIN
+    FOR wanted IN
+        SELECT DISTINCT g.account_id, g.unit_id FROM unnest(p_accounts, p_units) AS g (account_id, unit_id) ORDER BY 1, 2
+    LOOP
+        PERFORM FROM ledger.wallet w WHERE w.account_id = wanted.account_id AND w.unit_id = wanted.unit_id FOR UPDATE;
+    END LOOP;
+END
+$$;
+
 GRANT USAGE ON SCHEMA ledger TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ledger TO koinon_app;
 -- Nothing is updated but a wallet, a lot's remainder and a state; nothing is deleted.

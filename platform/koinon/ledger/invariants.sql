@@ -223,7 +223,7 @@ LIMIT $2;
 SELECT format('lot %s of account %s expired at %s and was good before %s', l.lot_id, l.account_id, j.occurred_at,
     l.expires_on)
 FROM ledger.journal j
-JOIN parties.programme p USING (programme_id)
+JOIN parties.programmes p USING (programme_id)
 JOIN ledger.movement m ON m.account_id = j.account_id AND m.journal_id = j.journal_id
 JOIN ledger.lot l ON l.account_id = m.account_id AND l.lot_id = m.lot_id
 WHERE j.kind = 'expire' AND ($1::bigint[] IS NULL OR j.account_id = ANY ($1))

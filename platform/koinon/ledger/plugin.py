@@ -18,7 +18,7 @@ class LedgerContext(Context):
 
     def functions(self) -> Sequence[Path]:
         """Return the posting functions."""
-        return [Path(__file__).with_name("functions.sql")]
+        return [Path(__file__).with_name(name) for name in ("functions.sql", "views.sql")]
 
     def invariants(self) -> Sequence[Invariants]:
         """Return the ledger's own."""

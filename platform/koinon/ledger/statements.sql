@@ -59,7 +59,7 @@ ORDER BY h.account_id, h.hold_id LIMIT $3;
 
 -- pooled: unspent points of an account by issuer and by expiry
 SELECT p.code, p.brand, l.expires_on, sum(l.remaining - l.held)::bigint AS available, sum(l.held)::bigint AS held
-FROM ledger.lot l JOIN parties.partner p ON p.partner_id = l.issuer_id
+FROM ledger.lot l JOIN parties.partners p ON p.partner_id = l.issuer_id
 WHERE l.account_id = $1 AND l.unit_id = $2 AND l.remaining > 0
 GROUP BY p.code, p.brand, l.expires_on
 ORDER BY l.expires_on, p.code;
@@ -75,8 +75,8 @@ SELECT j.journal_id, j.kind, j.occurred_at, j.recorded_at, j.window_no, j.reason
 FROM ledger.journal j
 LEFT JOIN ledger.movement m ON m.account_id = j.account_id AND m.journal_id = j.journal_id
 LEFT JOIN ledger.hold h ON h.account_id = j.account_id AND h.hold_id = j.hold_id
-LEFT JOIN parties.partner partner ON partner.partner_id = j.partner_id
-LEFT JOIN places.place place ON place.place_id = coalesce(j.place_id, h.place_id)
+LEFT JOIN parties.partners partner ON partner.partner_id = j.partner_id
+LEFT JOIN places.places place ON place.place_id = coalesce(j.place_id, h.place_id)
 WHERE j.account_id = $1 AND ($2::uuid IS NULL OR j.journal_id < $2) AND NOT (j.kind = 'hold' AND h.state <> 'reserved')
 GROUP BY j.account_id, j.journal_id, partner.code, partner.brand, place.name
 ORDER BY j.journal_id DESC LIMIT $3;

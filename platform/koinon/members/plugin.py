@@ -22,4 +22,4 @@ class Members(Context):
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the members' schema."""
-        return [Path(__file__).with_name("functions.sql")]
+        return [Path(__file__).with_name(name) for name in ("functions.sql", "views.sql")]

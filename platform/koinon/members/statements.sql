@@ -16,7 +16,7 @@ SELECT $1, g.receipt_id, $2, g.purpose, g.text_sha256, g.locale, g.channel, $3 F
 SELECT c.member_id, c.receipt_id, c.purpose, c.text_sha256, c.locale, c.channel, c.given_at, w.withdrawn_at,
     p.code AS partner, p.brand
 FROM members.consent c
-JOIN parties.partner p ON p.partner_id = c.partner_id
+JOIN parties.partners p ON p.partner_id = c.partner_id
 LEFT JOIN members.consent_withdrawal w ON w.member_id = c.member_id AND w.receipt_id = c.receipt_id
 WHERE c.member_id = $1 AND ($2::bigint IS NULL OR c.partner_id = $2) AND ($3::uuid IS NULL OR c.receipt_id < $3)
 ORDER BY c.receipt_id DESC LIMIT $4;

@@ -6,9 +6,11 @@ import asyncpg
 import msgspec
 from litestar import Router, get
 
-from koinon.database import pool
+from koinon.database import beside, pool
 from koinon.http.openapi import gives, refusals
 from koinon.problems import ServiceUnavailable
+
+statements = beside(__file__)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ def health() -> Health:
 async def ready() -> Health:
     """Tell that the process reaches a migrated database."""
     try:
-        await pool().fetchval("SELECT count(*) FROM ledger.settlement_window WHERE state = 'OPEN'")
+        await pool().fetchval(statements["open_windows"])
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("the database does not answer") from error
     return Health("ready")

@@ -19,4 +19,4 @@ class Parties(Context):
 
     def functions(self) -> Sequence[Path]:
         """Return the grants of the schema."""
-        return [Path(__file__).with_name("functions.sql")]
+        return [Path(__file__).with_name(name) for name in ("functions.sql", "views.sql")]

@@ -15,10 +15,6 @@ CREATE TABLE audit.log (
 );
 INSERT INTO audit.log (log_id) VALUES (1);
 
--- Which log a programme's leaves go to: nothing else says so.
-CREATE VIEW audit.programme_log AS
-SELECT programme_id, code, CASE mode WHEN 'live' THEN 1 ELSE programme_id END AS log_id FROM parties.programme;
-
 CREATE TABLE audit.entry (
     log_id bigint NOT NULL,
     leaf_index bigint NOT NULL,

@@ -1,0 +1,2 @@
+-- migrated: fails where the database was never migrated
+SELECT count(*) FROM koinon.request WHERE caller = '';
