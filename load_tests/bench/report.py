@@ -105,7 +105,8 @@ def show(found: Result, console: Console) -> None:
         ratios.add_column(column, justify="right" if column else "left")
     for each in found.ratios:
         ratios.add_row(each.name, *_cells(each.spread, "{:.2f}"))
-    console.print(ratios)
+    if found.ratios:
+        console.print(ratios)
     rates = Table(title="rates a second")
     for column in ("load", "of", "median", "from", "to"):
         rates.add_column(column, justify="left" if column in {"load", "of"} else "right")
