@@ -144,14 +144,19 @@ async def test_tries_come_at_growing_distances_and_never_end(
 async def test_whatever_is_wrong_with_a_journal_stops_it_alone(
     database: asyncpg.Pool, runtime: Runtime, owner: Owner, broken: str, why: str
 ) -> None:
-    """Points that nobody accepted, a brand that is not there, no movement at all: the other three have leaves."""
+    """Points that nobody accepted, a brand that is not there, no movement at all: the others have leaves."""
     book = await (await Book().open()).day()
+    await book.post(Earn(version=2, points=1, **book.base("9", book.fuel)))
     await owner.does(broken)
 
     await drain(runtime)
 
     assert await unmarked(database, book) == 1
-    assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = $1", book.log_id) == 3
+    assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = $1", book.log_id) == 4
+    counters = await database.fetch(
+        "SELECT counter FROM audit.opening WHERE partner_id = $1 ORDER BY counter", book.fuel
+    )
+    assert [row["counter"] for row in counters] == [1, 2, 3], "what waits has taken no number"
     found = await alert(database)
     assert why in found.explanation
     assert found.code == "no-leaf"
