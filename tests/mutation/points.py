@@ -117,6 +117,8 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(node, ast.AnnAssign | ast.arg) and child is node.annotation:
             continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and child is node.returns:
+            continue
         if isinstance(child, ast.keyword) and (isinstance(node, ast.ClassDef) or child.arg in SAID_ONLY):
             continue
         yield child

@@ -35,7 +35,7 @@ class Kept(Struct, frozen=True):
 
     points: Annotated[int, Meta(ge=1)] = 0
 
-async def settle(rows, *, whole: bool = True):
+async def settle(rows, *, whole: bool = True) -> str | None:
     """Say what 5 < 6 does."""
     log.info("begun", rows=7)
     if not rows or whole and rows[0] <= "Σ" < LIMIT:

@@ -115,6 +115,16 @@ def test_what_does_not_qualify_says_why_and_earns_nothing(
     assert (decision.reason, decision.pending_points, decision.confirmed_points) == (reason, 0, 0)
 
 
+def test_a_till_sees_what_was_paid_and_expects_no_more() -> None:
+    """One cent below the point it earns nothing, now or later: nothing is pending at a till."""
+    offer = version(earn=PointsPerAmount(points=1, amount_minor=5000), activation_required=False)
+    facts = till_facts(amount_minor=4999, currency="EUR", occurred_at=LINKED_AT, place=HELSINKI)
+
+    decision = decide(facts, None, offer)
+
+    assert (decision.reason, decision.pending_points, decision.confirmed_points) == ("rounds-to-nothing", 0, 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
