@@ -1,15 +1,15 @@
 """What tests stand on: how properties look for their exception, a real PostgreSQL server, and a fresh database each."""
 
 import os
+import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
-import hypothesis
 import pytest
-from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
+from hypothesis import HealthCheck, Phase, core, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
@@ -68,12 +68,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return seed and f"properties: at random from --seed={seed}; what fails is kept in {FOUND.relative_to(ROOT)}"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let every property look from the given seed."""
-    seed = config.getoption("seed")
-    for item in items:
-        if seed is not None and isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
-            hypothesis.seed(seed)(item.obj)
+def look_from(seed: int | None) -> None:
+    """Let this thread's next properties that look at random look from a seed, or from anywhere.
+
+    Hypothesis's own decorator and option for a seed would keep nothing of what they find.
+    """
+    core.threadlocal._hypothesis_global_random = None if seed is None else random.Random(seed)  # noqa: S311  # examples are no secret
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let every test look from the given seed, whatever ran before it."""
+    look_from(item.config.getoption("seed"))
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from tests.conftest import look_from
+
 Drawn = list[tuple[int, str]]
 
 
 def drawn(profile: str, seed: int | None = None) -> Drawn:
-    """Return what a property tries under a profile."""
+    """Return what a property tries under a profile, from a seed or from anywhere."""
+    look_from(seed)
     tried: Drawn = []
 
     @hypothesis.settings(hypothesis.settings.get_profile(profile), max_examples=200)
@@ -22,7 +25,7 @@ def drawn(profile: str, seed: int | None = None) -> Drawn:
     def property_(number: int, text: str) -> None:
         tried.append((number, text))
 
-    (property_ if seed is None else hypothesis.seed(seed)(property_))()
+    property_()
     return tried
 
 
@@ -49,6 +52,29 @@ def test_a_seed_is_looked_from_again() -> None:
     assert drawn("random", 1) == drawn("random", 1)
     assert drawn("random", 1) != drawn("random", 2)
     assert drawn("random") != drawn("random")
+
+
+def test_what_fails_is_kept(tmp_path: Path) -> None:
+    """At random, from a seed too, what failed is written down and tried first the next time."""
+    tried: list[int] = []
+
+    @hypothesis.settings(
+        hypothesis.settings.get_profile("random"), database=DirectoryBasedExampleDatabase(tmp_path / "kept")
+    )
+    @given(st.integers())
+    def property_(number: int) -> None:
+        tried.append(number)
+        assert number < 1000
+
+    look_from(1)
+    with pytest.raises(AssertionError):
+        property_()
+    assert list((tmp_path / "kept").rglob("*"))
+    tried.clear()
+    look_from(2)
+    with pytest.raises(AssertionError):
+        property_()
+    assert tried[0] >= 1000
 
 
 def test_no_clock_judges_a_property() -> None:

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 import schemathesis
 from hypothesis import Phase, given
-from hypothesis import seed as sown
 from hypothesis import settings as exploring
 from hypothesis import strategies as st
 from litestar import Litestar
@@ -39,6 +38,7 @@ from koinon.identity.webhook_signatures import sign
 from koinon.settings import Settings
 from koinon.web.headers import POLICY
 from settlement.examples import NIGHT
+from tests.conftest import look_from
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import published
 from tests.web.town import Person, Town, found_town
@@ -354,7 +354,8 @@ async def test_what_is_made_up_is_answered_as_described(
             case.validate_response(answer, checks=checks)
 
         try:
-            call() if seed is None else sown(seed)(call)()
+            look_from(seed)
+            call()
         except (AssertionError, BaseExceptionGroup) as failure:
             failed[name] = str(failure)
 
