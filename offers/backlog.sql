@@ -1,9 +1,9 @@
 -- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
-SELECT i.inbox, u.unsettled, o.unlogged, b.unsealed, w.window_no, w.business_date
+SELECT i.inbox, u.unrewarded, o.unlogged, b.unsealed, w.window_no, w.business_date
 FROM ledger.settlement_windows w, (
     SELECT count(*) AS inbox FROM offers.inbox WHERE state = 'new' AND set_aside_at IS NULL AND programme_id = $1
 ) i, (
-    SELECT count(*) AS unsettled FROM offers.purchase WHERE settled_revision < revision AND set_aside_at IS NULL AND programme_id = $1
+    SELECT count(*) AS unrewarded FROM offers.purchase WHERE rewarded_revision < revision AND set_aside_at IS NULL AND programme_id = $1
 ) u, (
     SELECT count(*) AS unlogged FROM ledger.unlogged_journals WHERE programme_id = $1
 ) o, (
@@ -35,7 +35,7 @@ GROUP BY i.failure, i.failed_where
 UNION ALL
 SELECT 'purchase', u.failure, u.failed_where, count(*), min(u.waiting_since)
 FROM offers.purchase u
-WHERE u.settled_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
+WHERE u.rewarded_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
 AND u.programme_id = $1
 GROUP BY u.failure, u.failed_where
 ORDER BY oldest, what, failed_where;
@@ -48,5 +48,5 @@ WHERE i.state = 'new' AND i.next_try_at IS NOT NULL AND i.set_aside_at IS NOT NU
 -- purchases_again: let a programme's purchases that were set aside be tried again, as if they had never failed
 UPDATE offers.purchase u
 SET tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
-WHERE u.settled_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
+WHERE u.rewarded_revision < u.revision AND u.next_try_at IS NOT NULL AND u.set_aside_at IS NOT NULL
 AND u.programme_id = $1;

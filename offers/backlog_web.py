@@ -24,14 +24,14 @@ statements = beside(__file__, "backlog.sql")
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for the worker, all in one look: nothing of a programme's day is under way when all four are 0.
 
-    `inbox`: card messages not yet folded. `unsettled`: purchases about which more is known than was rewarded.
+    `inbox`: card messages not yet folded. `unrewarded`: purchases about which more is known than was rewarded.
     `unlogged`: journals without their leaf. `unsealed`: windows that were flipped and are not yet sealed.
     `window` is open; `business_date` is its day, which follows the programme's clock once the worker has seen it.
     `set_aside` waits for a person: what failed too often, and is not in the counts any more.
     """
 
     inbox: Waiting
-    unsettled: Waiting
+    unrewarded: Waiting
     unlogged: Waiting
     unsealed: Waiting
     window: Annotated[int, msgspec.Meta(examples=[1])]
@@ -69,7 +69,7 @@ async def read_backlog(programme: FromPath[str]) -> Backlog:
         aside = await set_aside(connection, _programme_id(programme))
     return Backlog(
         inbox=row["inbox"],
-        unsettled=row["unsettled"],
+        unrewarded=row["unrewarded"],
         unlogged=row["unlogged"],
         unsealed=row["unsealed"],
         window=row["window_no"],

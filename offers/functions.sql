@@ -11,7 +11,7 @@ RETURNS TABLE (offer_id bigint, purchase_id uuid, granted_points bigint) LANGUAG
 DECLARE
     budget offers.budget;
     asked record;
-    standing bigint;
+    granted_before bigint;
     total bigint;
     spent bigint;
     changed offers.budget_share[];
@@ -31,19 +31,19 @@ BEGIN
             WHERE s.offer_id = budget.offer_id
             ORDER BY s.purchase_id
         LOOP
-            standing := asked.had_reserved + asked.had_spent;
+            granted_before := asked.had_reserved + asked.had_spent;
             total := least(
                 asked.spent + asked.reserved,
-                budget.cap_points - budget.reserved_points - budget.spent_points + standing);
+                budget.cap_points - budget.reserved_points - budget.spent_points + granted_before);
             spent := least(asked.spent, total);
             IF p_grow THEN
-                total := greatest(total, standing);
+                total := greatest(total, granted_before);
                 spent := asked.had_spent;
             END IF;
             offer_id := asked.offer_id; purchase_id := asked.purchase_id; granted_points := total;
             IF asked.had_revision > asked.revision THEN
-                granted_points := standing;
-            ELSIF total <> standing OR spent <> asked.had_spent THEN
+                granted_points := granted_before;
+            ELSIF total <> granted_before OR spent <> asked.had_spent THEN
                 budget.reserved_points := budget.reserved_points - asked.had_reserved + total - spent;
                 budget.spent_points := budget.spent_points - asked.had_spent + spent;
                 changed := changed || (
@@ -104,7 +104,7 @@ BEGIN
         RETURN QUERY
         SELECT u.account_id, u.purchase_id FROM offers.purchase u
         WHERE u.account_id = candidate.account_id AND u.purchase_id = candidate.purchase_id
-            AND u.settled_revision < u.revision AND u.set_aside_at IS NULL
+            AND u.rewarded_revision < u.revision AND u.set_aside_at IS NULL
         FOR UPDATE SKIP LOCKED;
         taken := taken + found::integer;
         EXIT WHEN taken >= p_limit;

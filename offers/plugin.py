@@ -18,7 +18,7 @@ from offers.purchases.earnings import Earnings
 from offers.purchases.expiries import run_out
 from offers.purchases.intake import take_in
 from offers.rewarding.budgets import free_orphans
-from offers.rewarding.operations import reopen_short, settle_purchases
+from offers.rewarding.operations import reopen_short, reward_waiting
 from offers.web import router
 
 
@@ -47,7 +47,7 @@ class Offers(Context):
         """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""
         return [
             Job(name="take in card messages", run=take_in, idle_seconds=0.1),
-            Job(name="settle purchases", run=settle_purchases, idle_seconds=0.1),
+            Job(name="reward purchases", run=reward_waiting, idle_seconds=0.1),
             Job(name="take back points that were spent and came back", run=reopen_short, idle_seconds=1),
             Job(name="let authorisations run out", run=run_out, idle_seconds=60),
             Job(name="free orphaned budget shares", run=free_orphans, idle_seconds=60),

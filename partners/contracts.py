@@ -90,8 +90,8 @@ async def add_contract(connection: Connection, partner_id: int, asked: NewContra
     programme = await programme_row(connection, partner.programme_id, locked=True)
     if asked.currency != programme.settlement_currency:
         raise CurrencyMismatch(currency=asked.currency, programme_currency=programme.settlement_currency)
-    standing = await programme_contracts(connection, partner.programme_id)
-    own = [contract for contract in standing if contract.partner == partner.code]
+    signed = await programme_contracts(connection, partner.programme_id)
+    own = [contract for contract in signed if contract.partner == partner.code]
     now = business_now(programme.clock_at)
     candidate = Contract(
         partner=partner.code,
@@ -101,7 +101,7 @@ async def add_contract(connection: Connection, partner_id: int, asked: NewContra
         effective_from=_effective_from(asked, now, first=not own),
     )
     _check_effective(candidate, own, now)
-    if (gap := coverage_gap(candidate, standing)) is not None:
+    if (gap := coverage_gap(candidate, signed)) is not None:
         facts: dict[str, Any] = gap.facts() | {"currency": asked.currency}
         raise GapNotCovered(**facts)
     return _version(await add(connection, _row(partner_id, candidate)))

@@ -134,7 +134,7 @@ async def _run_before(connection: Connection, window: asyncpg.Record) -> asyncpg
     before = window["window_before"]
     if before is None:
         return None
-    run = await connection.fetchrow(statements["standing_run"], window["programme_id"], before)
+    run = await connection.fetchrow(statements["current_run"], window["programme_id"], before)
     if run is None:
         raise WindowOutOfOrder(window=window["window_no"], window_before=before)
     return run

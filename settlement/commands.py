@@ -111,7 +111,7 @@ async def settle_due(runtime: Runtime, programme: asyncpg.Record, maker_staff_id
                 if (why := await stands_against(connection, programme_id)) is not None:
                     raise LogStopped(why)
             await asyncio.sleep(PAUSE_SECONDS)
-    return [await pool().fetchval(statements["standing_run"], programme_id, number) for number in sorted(settled)]
+    return [await pool().fetchval(statements["current_run"], programme_id, number) for number in sorted(settled)]
 
 
 def run_table(made: Run) -> Table:

@@ -117,7 +117,7 @@ async def calculate_run(programme_id: int, window_no: int) -> int:
     A window that has a run keeps it. Raises UnknownWindow, WindowNotSealed, WindowOutOfOrder, and RunStopped when the
     pool does not hold or the books do not fit: an alert then says why, and no run is recorded.
     """
-    known: int | None = await pool().fetchval(statements["standing_run"], programme_id, window_no)
+    known: int | None = await pool().fetchval(statements["current_run"], programme_id, window_no)
     if known is not None:
         return known
     try:
@@ -245,8 +245,8 @@ async def _record(books: Books, calculation: Calculation) -> int:
             calculation.part_rate_margins, check.explanation,
         )  # fmt: skip
         if added is None:
-            standing: int = await connection.fetchval(statements["standing_run"], *place)
-            return standing
+            current: int = await connection.fetchval(statements["current_run"], *place)
+            return current
         leaf = run_leaf(rfc3339(machine_now()), facts.programme, facts.window, tree.root)
         await submit(connection, books.programme_id, submission_id, leaf)
         await _add_lines(connection, run_id, place, calculation)

@@ -5,7 +5,7 @@ SELECT w.programme_id, w.window_no, w.business_date, w.state, p.code AS programm
 FROM ledger.settlement_windows w JOIN parties.programmes p USING (programme_id)
 WHERE w.programme_id = $1 AND w.window_no = $2;
 
--- standing_run: the run of a window that stands
+-- current_run: the run of a window that stands
 SELECT run_id, pool_balance, part_rate_margins FROM settlement.run
 WHERE programme_id = $1 AND window_no = $2 AND state NOT IN ('ABORTED', 'SUPERSEDED');
 

@@ -14,7 +14,7 @@ SELECT
     (SELECT count(*) FROM offers.inbox i
      WHERE i.programme_id = p.programme_id AND i.state = 'folded') AS "messages taken in",
     (SELECT count(*) FROM offers.purchase u
-     WHERE u.programme_id = p.programme_id AND u.settled_revision = u.revision) AS "settled purchases",
+     WHERE u.programme_id = p.programme_id AND u.rewarded_revision = u.revision) AS "rewarded purchases",
     (SELECT count(*) FROM offers.decision d JOIN offers.purchase u USING (account_id, purchase_id)
      WHERE u.programme_id = p.programme_id) AS decisions,
     (SELECT count(*) FROM offers.reward r JOIN parties.partner a USING (partner_id)
@@ -53,7 +53,7 @@ class Books(msgspec.Struct, kw_only=True):
             "earnings": self.earnings,
             "messages": self.messages,
             "messages taken in": self.messages,
-            "settled purchases": purchases,
+            "rewarded purchases": purchases,
             # One offer concerns each purchase, whatever else is published.
             "decisions": purchases if self.budgeted else 0,
             "posted rewards": purchases,

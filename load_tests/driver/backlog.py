@@ -14,7 +14,7 @@ POLL_SECONDS = 0.1
 STILL_SECONDS = 120
 """How long nothing may move before a drive gives up: longer than any slice of the worker."""
 
-WAITING = ("inbox", "unsettled", "unlogged", "unsealed")
+WAITING = ("inbox", "unrewarded", "unlogged", "unsealed")
 
 
 class NothingMoves(DriveError):

@@ -35,7 +35,7 @@ RETURNS bigint LANGUAGE sql VOLATILE AS $$
         SELECT m.account_id, m.payment_id, m.purchase_id, now(), m.body, '{}' FROM made m
     ), purchases AS (
         INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id, revision,
-            settled_revision)
+            rewarded_revision)
         SELECT m.account_id, m.purchase_id, p_programme, m.account_id, now(), m.offer_id, 1, 1 FROM made m
     ), rewards AS (
         INSERT INTO offers.reward (account_id, purchase_id, offer_id, partner_id, pending_points, posted_points,

@@ -13,7 +13,7 @@ from koinon.database import Connection, beside
 from koinon.fields import PartnerId
 from koinon.http.cursors import Page, page_of
 from koinon.members.model import Pending
-from koinon.parties.operations import Standing, standing
+from koinon.parties.operations import TermsInForce, terms_in_force
 from koinon.places.operations import UnknownPlace
 from koinon.problems import NotFound, Refused, field_error
 from offers.feeds.messages import Channel
@@ -127,7 +127,7 @@ class OfferHistory(Offer, frozen=True, kw_only=True):
 
 async def create_offer(connection: Connection, partner_id: int, asked: NewOffer) -> Offer:
     """Publish a new offer of a partner, in the caller's transaction. Raises OfferInvalid, UnknownPlace."""
-    found = await standing(connection, partner_id)
+    found = await terms_in_force(connection, partner_id)
     version = await _checked(connection, found, asked, ids.new_id())
     revision = await connection.fetchval(statements["next_revision"], found.programme_id)
     await connection.execute(
@@ -142,7 +142,7 @@ async def add_version(connection: Connection, partner_id: int, offer_id: int, as
     A budget may be raised, and lowered down to what is used of it. Raises OfferInvalid, UnknownPlace, UnknownOffer,
     BudgetBelowUsed.
     """
-    found = await standing(connection, partner_id)
+    found = await terms_in_force(connection, partner_id)
     version = await _checked(connection, found, asked, offer_id)
     revision = await connection.fetchval(statements["next_revision"], found.programme_id)
     number = await connection.fetchval(statements["next_version"], offer_id, partner_id, version.version_id)
@@ -194,7 +194,7 @@ async def place_names(connection: Connection, versions: Iterable[OfferVersion]) 
     return {row["place_id"]: row["name"] for row in await connection.fetch(statements["place_names"], listed)}
 
 
-async def _checked(connection: Connection, found: Standing, asked: NewOffer, offer_id: int) -> OfferVersion:
+async def _checked(connection: Connection, found: TermsInForce, asked: NewOffer, offer_id: int) -> OfferVersion:
     """Return the version that is asked for, with an id of its own."""
     places = [_place_id(text) for text in asked.places]
     version = OfferVersion(
@@ -227,7 +227,9 @@ def _place_id(text: str) -> int:
         return -ids.new_id()
 
 
-async def _publish(connection: Connection, found: Standing, version: OfferVersion, number: int, revision: int) -> Offer:
+async def _publish(
+    connection: Connection, found: TermsInForce, version: OfferVersion, number: int, revision: int
+) -> Offer:
     await connection.execute(
         statements["add_version"],
         version.version_id,

@@ -124,5 +124,5 @@ FROM offers.decision d
 JOIN offers.purchase u ON u.account_id = d.account_id AND u.purchase_id = d.purchase_id
 JOIN offers.offer_version v ON v.version_id = d.version_id
 JOIN parties.partners pa ON pa.partner_id = v.partner_id
-WHERE d.account_id = $1 AND d.purchase_id = ANY ($2::uuid[]) AND d.revision = u.settled_revision
+WHERE d.account_id = $1 AND d.purchase_id = ANY ($2::uuid[]) AND d.revision = u.rewarded_revision
 ORDER BY d.purchase_id, d.points DESC, d.offer_id;

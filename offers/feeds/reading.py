@@ -138,15 +138,15 @@ def _normal(message: CardMessage, source_id: str, known_as: str) -> CardMessage 
     faults = tuple(_faults(message, {"", source_id, known_as}))
     if faults:
         return Refused(message.message_id if not looks_like_card_number(message.message_id) else None, faults)
-    settle = msgspec.structs.force_setattr  # it is not shared yet; a copy would cost as much as reading it
-    settle(message, "source_id", source_id)
-    settle(message, "currency", letters(message.currency))
+    assign = msgspec.structs.force_setattr  # it is not shared yet; a copy would cost as much as reading it
+    assign(message, "source_id", source_id)
+    assign(message, "currency", letters(message.currency))
     if message.billing_currency is not None:
-        settle(message, "billing_currency", letters(message.billing_currency))
+        assign(message, "billing_currency", letters(message.billing_currency))
     for name in _IDENTIFIERS:
         value = getattr(message, name)
         if value is not None and not identifier(value):
-            settle(message, name, None)
+            assign(message, name, None)
     return message
 
 

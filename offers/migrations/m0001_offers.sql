@@ -79,22 +79,22 @@ CREATE TABLE offers.purchase (
     occurred_at timestamptz NOT NULL,
     place_id bigint,
     revision integer NOT NULL DEFAULT 1,
-    settled_revision integer NOT NULL DEFAULT 0,
+    rewarded_revision integer NOT NULL DEFAULT 0,
     merged_into uuid,  -- the purchase that this one turned out to be
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    waiting_since timestamptz NOT NULL DEFAULT clock_timestamp(),  -- since when more is known than was settled
+    waiting_since timestamptz NOT NULL DEFAULT clock_timestamp(),  -- since when more is known than was rewarded
     tries integer NOT NULL DEFAULT 0,
     next_try_at timestamptz,
     set_aside_at timestamptz,
     failure text,
     failed_where text,
     PRIMARY KEY (account_id, purchase_id),
-    CONSTRAINT purchase_revision CHECK (settled_revision <= revision)
+    CONSTRAINT purchase_revision CHECK (rewarded_revision <= revision)
 ) WITH (fillfactor = 80);
 CREATE INDEX purchase_waiting ON offers.purchase (waiting_since)
-    WHERE settled_revision < revision AND next_try_at IS NULL;
+    WHERE rewarded_revision < revision AND next_try_at IS NULL;
 CREATE INDEX purchase_failed ON offers.purchase (account_id, next_try_at)
-    WHERE settled_revision < revision AND next_try_at IS NOT NULL;
+    WHERE rewarded_revision < revision AND next_try_at IS NOT NULL;
 CREATE INDEX purchase_merged ON offers.purchase (account_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- What a till said about a purchase: points stated by the brand, or none (its offers decide). What was taken back may

@@ -29,7 +29,7 @@ from offers.purchases.intake import lock_lanes
 from offers.purchases.sightings import Asked, Fresh, NewEarning, fresh_of, put_to_shown, read_ids, record, row_of
 from offers.purchases.tenders import Tendered, foreign, reported, seen_by_card
 from offers.rewarding.evidence import evidence_of
-from offers.rewarding.operations import Settled, settle_known
+from offers.rewarding.operations import Rewarded, reward_known
 from offers.rewarding.rewards import TillSighting
 
 statements = beside(__file__, "earnings.sql")
@@ -130,8 +130,8 @@ async def _earn(connection: Connection, secret: bytes, fresh: Sequence[Fresh]) -
     evidence = await evidence_of(connection, [row_of(each) for each in new]) if new else []
     if shown := [each for each in fresh if each.shown]:
         evidence += await put_to_shown(connection, shown)
-    settled = {each.key: each for each in await settle_known(connection, evidence)}
-    bodies = [msgspec.json.encode(_earning(secret, each, settled[each.key])) for each in fresh]
+    rewarded = {each.key: each for each in await reward_known(connection, evidence)}
+    bodies = [msgspec.json.encode(_earning(secret, each, rewarded[each.key])) for each in fresh]
     await record(connection, new, fresh, bodies)
     return bodies
 
@@ -193,11 +193,11 @@ async def _tenders(
     if not tendered:
         return {}
     answers |= {place: Answer(None, problem=told) for place, told in (await foreign(connection, tendered)).items()}
-    standing = {place: each for place, each in tendered.items() if place not in answers}
-    await lock_lanes(connection, sorted({each.account_id for each in standing.values()}))
-    answers |= {place: Answer(None, problem=told) for place, told in (await reported(connection, standing)).items()}
-    first = _first(asked, [place for place in standing if place not in answers])
-    return await seen_by_card(connection, {place: standing[place] for place in first})
+    taken = {place: each for place, each in tendered.items() if place not in answers}
+    await lock_lanes(connection, sorted({each.account_id for each in taken.values()}))
+    answers |= {place: Answer(None, problem=told) for place, told in (await reported(connection, taken)).items()}
+    first = _first(asked, [place for place in taken if place not in answers])
+    return await seen_by_card(connection, {place: taken[place] for place in first})
 
 
 def _answered(each: Asked, row: asyncpg.Record) -> Answer:
@@ -229,17 +229,17 @@ def _tendered(each: Asked, row: asyncpg.Record) -> Tendered:
     )
 
 
-def _earning(secret: bytes, each: Fresh, settled: Settled) -> Earning:
+def _earning(secret: bytes, each: Fresh, rewarded: Rewarded) -> Earning:
     """Return the till's answer; the receipts name what this call moved in the partner's own name."""
-    moved = settled.posted_by(each.asked.partner_id)
-    reasons = {decision.reason for decision in settled.decisions if decision.reason}
+    moved = rewarded.posted_by(each.asked.partner_id)
+    reasons = {decision.reason for decision in rewarded.decisions if decision.reason}
     return Earning(
-        earning=ids.public_record("ern", settled.key[0], each.sighting_id),
-        points=settled.points,
-        pending_points=settled.pending,
+        earning=ids.public_record("ern", rewarded.key[0], each.sighting_id),
+        points=rewarded.points,
+        pending_points=rewarded.pending,
         balance=moved[-1]["balance"] if moved else None,
         reasons=tuple(sorted(reasons)),
-        receipts=tuple(issued_receipt(secret, each.facts, settled.key[0], answer) for answer in moved),
+        receipts=tuple(issued_receipt(secret, each.facts, rewarded.key[0], answer) for answer in moved),
     )
 
 

@@ -26,12 +26,12 @@ JOIN koinon.request r ON r.caller = g.caller AND r.key = g.key;
 -- card_owners: whose cards some are now
 SELECT c.card_key, c.member_id FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) AND c.unlinked_at IS NULL;
 
--- standing_tenders: tills' standing reports of payments by account and authorisation code
+-- unreversed_tenders: tills' standing reports of payments by account and authorisation code
 SELECT s.account_id, s.sighting_id, s.source_id, s.card_token, s.auth_code, s.place_id, s.amount_minor, s.occurred_at
 FROM unnest($1::bigint[], $2::text[]) AS g (account_id, auth_code)
 JOIN offers.till_sighting s ON s.account_id = g.account_id AND s.auth_code = g.auth_code AND s.reversed_at IS NULL;
 
--- record_earnings: new purchases that tills report and that are settled, what the tills said, and what they are answered;
+-- record_earnings: new purchases that tills report and that are rewarded, what the tills said, and what they are answered;
 -- gives how many of the keys were new. Each row is written once, whole.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[],
@@ -40,7 +40,7 @@ WITH given AS MATERIALIZED (
         currency, stated_points, card_token, source_id, auth_code)
 ), purchases AS (
     INSERT INTO offers.purchase (account_id, purchase_id, programme_id, member_id, occurred_at, place_id, revision,
-        settled_revision)
+        rewarded_revision)
     SELECT g.account_id, g.purchase_id, g.programme_id, g.member_id, g.occurred_at, g.place_id, 1, 1 FROM given g
 ), sightings AS (
     INSERT INTO offers.till_sighting (account_id, sighting_id, purchase_id, partner_id, place_id, sealed_receipt,

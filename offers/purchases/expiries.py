@@ -55,10 +55,10 @@ async def _run_out(rows: Sequence[asyncpg.Record], now: datetime) -> None:
     async with transaction() as connection:
         await lock_lanes(connection, sorted({row["account_id"] for row in rows}))
         columns = [row["account_id"] for row in rows], [row["payment_id"] for row in rows]
-        standing = {row["payment_id"] for row in await connection.fetch(statements["purchases_of"], *columns)}
+        alive = {row["payment_id"] for row in await connection.fetch(statements["purchases_of"], *columns)}
         arrived, payments = [], []
         for row in rows:
-            if row["payment_id"] not in standing:
+            if row["payment_id"] not in alive:
                 continue
             payments.append(row["payment_id"])
             message = _expiry(f"expiry:{row['payment_id']}", decode_payment(row["fold"]))

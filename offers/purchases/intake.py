@@ -1,4 +1,4 @@
-"""Intake: card messages leave the inbox, join their payments, and let purchases be settled again.
+"""Intake: card messages leave the inbox, join their payments, and reopen purchases.
 
 One slice is one transaction: messages are taken in the order of their arrival, the accounts' lanes locked, keys joined,
 payments folded, purchases touched, the inbox marked. A slice that is cut off leaves nothing; two workers take different
@@ -118,7 +118,7 @@ async def fold_in(
     joined: Sequence[UUID],
     left: Sequence[asyncpg.Record] = (),
 ) -> None:
-    """Put messages to their payments (`joined`), fold these, and let their purchases be settled again.
+    """Put messages to their payments (`joined`), fold these, and reopen their purchases.
 
     `left`: what payments leave behind that were merged into these. The caller holds the accounts' lanes.
     """

@@ -27,7 +27,7 @@ from koinon.redemptions.operations import Receipt, receipt
 from offers.purchases.earnings import EarningId, issued_receipt
 from offers.purchases.intake import lock_lanes
 from offers.rewarding.considered import PurchaseKey
-from offers.rewarding.operations import reopen, settle
+from offers.rewarding.operations import reopen, reward_purchases
 
 statements = beside(__file__, "earnings.sql")
 
@@ -63,7 +63,7 @@ async def record(secret: bytes, write: Write, asked: NewReversal) -> Response[by
         return await once(write, 201, lambda connection: reverse(connection, secret, write, asked, grown))
     except PointsAlreadySpent:
         if grown:
-            # Budgets grant in transactions of their own: settled again, the purchase gives back what it does not use.
+            # Budgets grant in transactions of their own: rewarded again, the purchase gives back what it does not use.
             async with transaction() as connection:
                 await reopen(connection, grown)
         raise
@@ -102,14 +102,14 @@ async def _reverse_earning(
     )
     if purchase_id is None:
         raise AlreadyReversed
-    settled = (await settle(connection, [(account_id, purchase_id)], taken_back_for=asked.reason))[0]
+    rewarded = (await reward_purchases(connection, [(account_id, purchase_id)], taken_back_for=asked.reason))[0]
     short = await connection.fetchval(statements["shortfall"], account_id, purchase_id)
     if short:
         # A till's reversal is whole or not at all; a refund by card takes what is left.
-        if settled.grew:
-            grown.append(settled.key)
+        if rewarded.grew:
+            grown.append(rewarded.key)
         raise PointsAlreadySpent(missing_points=short)
-    moved = settled.posted_by(partner_id)
+    moved = rewarded.posted_by(partner_id)
     return Reversal(
         reversal=ids.public_record("rev", account_id, sighting_id),
         points=-sum(answer["points"] for answer in moved),

@@ -32,7 +32,7 @@ from koinon.references import id_in_field
 from offers.model import POINTS_MAX
 from offers.rewarding.considered import PurchaseKey
 from offers.rewarding.evidence import Evidence, read_evidence
-from offers.rewarding.operations import note_settled, reopen
+from offers.rewarding.operations import note_rewarded, reopen
 
 statements = beside(__file__, "earnings.sql")
 
@@ -164,7 +164,7 @@ async def put_to_shown(connection: Connection, shown: Sequence[Fresh]) -> list[E
         [each.asked.earning.occurred_at for each in shown],
     )
     evidence = await read_evidence(connection, keys)
-    await note_settled(connection, evidence)
+    await note_rewarded(connection, evidence)
     return evidence
 
 

@@ -99,18 +99,18 @@ FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[],
 ON CONFLICT (account_id, payment_id) DO UPDATE SET purchase_id = excluded.purchase_id, fold = excluded.fold,
     auth_codes = excluded.auth_codes, linked_at = least(p.linked_at, excluded.linked_at);
 
--- touch_purchases: make purchases, or let known ones be settled again
+-- touch_purchases: make purchases, or reopen known ones
 INSERT INTO offers.purchase AS u (account_id, purchase_id, programme_id, member_id, occurred_at, place_id)
 SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[])
 ON CONFLICT (account_id, purchase_id) DO UPDATE SET revision = u.revision + 1,
-    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    waiting_since = CASE WHEN u.rewarded_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
     next_try_at = NULL, set_aside_at = NULL;
 
--- merge_purchases: let purchases that their payment left be settled again, and note which purchase they turned out to be;
+-- merge_purchases: reopen purchases that their payment left, and note which purchase they were merged into;
 -- what a till has seen stays a purchase
 UPDATE offers.purchase u
 SET revision = u.revision + (u.purchase_id = g.purchase_id)::integer,
-    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    waiting_since = CASE WHEN u.rewarded_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
     next_try_at = NULL, set_aside_at = NULL,
     merged_into = CASE WHEN NOT EXISTS (
         SELECT FROM offers.till_sighting s

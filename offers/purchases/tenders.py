@@ -81,15 +81,15 @@ async def reported(connection: Connection, tendered: Mapping[int, Tendered]) -> 
     """Return, by place, which payments tills have reported before; the caller holds the accounts' lanes."""
     if not tendered:
         return {}
-    standing = await connection.fetch(
-        statements["standing_tenders"],
+    reports = await connection.fetch(
+        statements["unreversed_tenders"],
         [each.account_id for each in tendered.values()],
         [identifier(each.sighting.auth_code) for each in tendered.values()],
     )
     found: dict[int, Problem] = {}
     first: dict[SamePayment, int] = {}
     for place, each in tendered.items():
-        for row in standing:
+        for row in reports:
             if _standing_key(row) == each.same_payment and _is_near(row, each.sighting):
                 earning = ids.public_record("ern", row["account_id"], row["sighting_id"])
                 found.setdefault(place, PurchaseAlreadyReported(earning=earning))

@@ -36,10 +36,10 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     reserved: int
 
 
-async def standing_shares(connection: Connection, keys: Sequence[ShareKey]) -> dict[ShareKey, int]:
+async def held_shares(connection: Connection, keys: Sequence[ShareKey]) -> dict[ShareKey, int]:
     """Return the points that purchases have of budgets by now."""
     rows = await connection.fetch(
-        statements["standing_shares"], [offer for offer, _ in keys], [purchase for _, purchase in keys]
+        statements["held_shares"], [offer for offer, _ in keys], [purchase for _, purchase in keys]
     )
     return {(row["offer_id"], row["purchase_id"]): row["points"] for row in rows}
 

@@ -1,4 +1,4 @@
--- standing_shares: what purchases have of budgets
+-- held_shares: what purchases have of budgets
 SELECT h.offer_id, h.purchase_id, h.reserved_points + h.spent_points AS points
 FROM unnest($1::bigint[], $2::uuid[]) AS g (offer_id, purchase_id)
 JOIN offers.budget_share h ON h.offer_id = g.offer_id AND h.purchase_id = g.purchase_id;

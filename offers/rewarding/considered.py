@@ -42,21 +42,21 @@ async def considered(connection: Connection, bought: Sequence[Bought]) -> dict[P
     An offer that was switched on and has given points concerns it in any case: what is taken back has a reason too.
     """
     indexes = await KNOWN.indexes(connection, {each.programme_id for each in bought})
-    standing = {each.key: indexes[each.programme_id].candidates(each.sightings) for each in bought}
+    automatic = {each.key: indexes[each.programme_id].candidates(each.sightings) for each in bought}
     on = await _switched_on(connection, bought)
-    on |= await _frozen(connection, bought, standing, indexes, on)
+    on |= await _frozen(connection, bought, automatic, indexes, on)
     offers_on: dict[int, list[tuple[int, Activation]]] = {}
     for (account_id, offer_id), activation in sorted(on.items(), key=lambda item: item[0]):
         offers_on.setdefault(account_id, []).append((offer_id, activation))
     wanted = {activation.version_id for activation in on.values()}
-    wanted |= {listing.version_id for listings in standing.values() for listing in listings}
+    wanted |= {listing.version_id for listings in automatic.values() for listing in listings}
     versions = await KNOWN.versions(connection, wanted)
     return {
         each.key: (
             *_own(each, offers_on.get(each.key[0], ()), versions),
             *(
                 (*versions[listing.version_id], None)
-                for listing in standing[each.key]
+                for listing in automatic[each.key]
                 if (each.key[0], listing.offer_id) not in on
             ),
         )
@@ -88,7 +88,7 @@ async def _switched_on(connection: Connection, bought: Sequence[Bought]) -> Swit
 async def _frozen(
     connection: Connection,
     bought: Sequence[Bought],
-    standing: Mapping[PurchaseKey, Sequence[Listing]],
+    automatic: Mapping[PurchaseKey, Sequence[Listing]],
     indexes: Mapping[int, Index],
     on: SwitchedOn,
 ) -> SwitchedOn:
@@ -99,7 +99,7 @@ async def _frozen(
     asked = {
         (each.key[0], offer_id)
         for each in bought
-        for offer_id in each.given.union(listing.offer_id for listing in standing[each.key])
+        for offer_id in each.given.union(listing.offer_id for listing in automatic[each.key])
         if indexes[each.programme_id].switchable(offer_id)
     } - on.keys()
     if not asked:

@@ -32,7 +32,7 @@ Posting = tuple[int, int, AnyCommand]
 """(place of the plan, offer, command)"""
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class Rewarded(msgspec.Struct, frozen=True, kw_only=True):
     """What a purchase came to: its reward by offer, and what was posted for it just now; `partners` fund the offers.
 
     `grew`: budgets granted more to it than it had, in a transaction of their own.
@@ -58,8 +58,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-async def settle_purchases(_: Runtime, now: datetime | None = None) -> bool:
-    """Settle one slice of purchases about which more is known than was settled; tells whether there was any.
+async def reward_waiting(_: Runtime, now: datetime | None = None) -> bool:
+    """Reward one slice of purchases about which more is known than was rewarded; tells whether there was any.
 
     `now`: when what failed is due again.
     """
@@ -73,22 +73,22 @@ async def settle_purchases(_: Runtime, now: datetime | None = None) -> bool:
         if row is not None:
             log_put_off("purchase", row, failure)
 
-    return await each_alone([(row["account_id"], row["purchase_id"]) for row in waiting], _settle_taken, put_off)
+    return await each_alone([(row["account_id"], row["purchase_id"]) for row in waiting], _reward_taken, put_off)
 
 
-async def _settle_taken(keys: Sequence[PurchaseKey]) -> bool:
-    """Settle purchases in one transaction, as many as a slice has; tells whether any was there to be taken."""
+async def _reward_taken(keys: Sequence[PurchaseKey]) -> bool:
+    """Reward purchases in one transaction, as many as a slice has; tells whether any was there to be taken."""
     async with transaction() as connection:
         columns = [list(column) for column in zip(*keys, strict=True)]
         rows = await connection.fetch(statements["take_purchases"], *columns, SLICE_PURCHASES)
         if not rows:
             return False
-        await settle(connection, sorted((row["account_id"], row["purchase_id"]) for row in rows))
+        await reward_purchases(connection, sorted((row["account_id"], row["purchase_id"]) for row in rows))
     return True
 
 
 async def reopen_short(_: Runtime) -> bool:
-    """Let a slice of purchases be settled again whose taken-back points were spent and came back since.
+    """Reopen a slice of purchases whose taken-back points were spent and came back since.
 
     A release, a hold that ran out or an undone redemption gives points back to their lots; what a refund could not
     take from these then is taken now. Tells whether there was any.
@@ -103,28 +103,28 @@ async def reopen_short(_: Runtime) -> bool:
 
 
 async def reopen(connection: Connection, keys: Sequence[PurchaseKey]) -> None:
-    """Let purchases be settled again."""
+    """Reopen purchases."""
     await connection.execute(statements["leave_purchases"], [key[0] for key in keys], [key[1] for key in keys])
 
 
-async def settle(
+async def reward_purchases(
     connection: Connection, keys: Sequence[PurchaseKey], *, taken_back_for: str | None = None
-) -> list[Settled]:
-    """Settle purchases in the caller's transaction, which holds their rows or has just made them.
+) -> list[Rewarded]:
+    """Reward purchases in the caller's transaction, which holds their rows or has just made them.
 
     What is taken back by it is journalled with the reason `taken_back_for`.
     Once in a transaction, as nearly the last thing that it does: budgets are locked from here to its end. Raises
     asyncpg.SerializationError as `ledger.post` does: the whole transaction is to be tried again.
     """
     evidence = await read_evidence(connection, keys)
-    await note_settled(connection, evidence)
-    return await settle_known(connection, evidence, taken_back_for=taken_back_for)
+    await note_rewarded(connection, evidence)
+    return await reward_known(connection, evidence, taken_back_for=taken_back_for)
 
 
-async def note_settled(connection: Connection, evidence: Sequence[Evidence]) -> None:
-    """Note that what is known of purchases is settled, in the transaction that settles it."""
+async def note_rewarded(connection: Connection, evidence: Sequence[Evidence]) -> None:
+    """Note that what is known of purchases is rewarded, in the transaction that rewards it."""
     await connection.execute(
-        statements["set_settled"],
+        statements["set_rewarded"],
         [each.key[0] for each in evidence],
         [each.key[1] for each in evidence],
         [each.row["revision"] for each in evidence],
@@ -133,10 +133,10 @@ async def note_settled(connection: Connection, evidence: Sequence[Evidence]) -> 
     )
 
 
-async def settle_known(
+async def reward_known(
     connection: Connection, evidence: Sequence[Evidence], *, taken_back_for: str | None = None
-) -> list[Settled]:
-    """Settle purchases by what is known of them, as `settle` does; the caller notes that they are settled."""
+) -> list[Rewarded]:
+    """Reward purchases by what is known of them, as `reward_purchases` does; the caller notes that they are."""
     await _touch_merged(connection, evidence)
     partners = {partner for each in evidence for _, partner, _ in each.offers}
     partners |= {each.row["till_partner_id"] for each in evidence if each.row["till_partner_id"] is not None}
@@ -145,16 +145,16 @@ async def settle_known(
     plans = [plan_for(each, contracts) for each in evidence]
     await within_budgets(connection, plans)
     await _post(connection, plans, contracts, taken_back_for)
-    settled = [_settled(plan) for plan in plans]
-    await _record(connection, plans, settled, contracts)
+    rewarded = [_rewarded(plan) for plan in plans]
+    await _record(connection, plans, rewarded, contracts)
     await keep_shares(connection, plans)
-    return settled
+    return rewarded
 
 
 async def _touch_merged(connection: Connection, evidence: Sequence[Evidence]) -> None:
-    """Let purchases be settled again that others turned out to be: what those give back, these may have.
+    """Reopen the purchases that others were merged into: what those give back, these may have.
 
-    Before any wallet is locked: whoever settles such a purchase now waits for nothing that is held here.
+    Before any wallet is locked: whoever rewards such a purchase now waits for nothing that is held here.
     """
     merged = [each for each in evidence if each.row["merged_into"] is not None and each.rewards]
     if merged:
@@ -191,7 +191,7 @@ async def _post_all(connection: Connection, plans: Sequence[Plan], postings: Seq
             plan.posted.setdefault(offer_id, []).append(outcome)
             if outcome.status == "posted":
                 sign = 1 if isinstance(command, Earn) else -1
-                plan.standing[offer_id] = plan.standing.get(offer_id, 0) + sign * outcome.answer["points"]
+                plan.balance[offer_id] = plan.balance.get(offer_id, 0) + sign * outcome.answer["points"]
 
 
 def _taken_back(place: int, plan: Plan, contracts: Contracts, reason: str | None) -> list[Posting]:
@@ -209,13 +209,13 @@ def _taken_back(place: int, plan: Plan, contracts: Contracts, reason: str | None
 
 def _given(place: int, plan: Plan, contracts: Contracts) -> list[Posting]:
     """Return what is given. What a stack group could not take back, spent as it was, counts: nobody is paid twice."""
-    losers = [(offer_id, points) for offer_id, points in plan.standing.items() if offer_id not in plan.winners]
+    losers = [(offer_id, points) for offer_id, points in plan.balance.items() if offer_id not in plan.winners]
     short: dict[str, int] = {}
     for offer_id, points in [*losers, *plan.evidence.carried.items()]:
         short[plan.group(offer_id)] = short.get(plan.group(offer_id), 0) + points
     postings: list[Posting] = []
     for offer_id, winner in sorted(plan.winners.items()):
-        points = winner.confirmed_points - plan.standing.get(offer_id, 0) - short.get(winner.stack_group, 0)
+        points = winner.confirmed_points - plan.balance.get(offer_id, 0) - short.get(winner.stack_group, 0)
         if points > 0:
             version, expires_on = terms_of(plan, offer_id, contracts)
             reason = plan.versions[offer_id].name if offer_id in plan.versions else None
@@ -241,8 +241,8 @@ def _common(plan: Plan, offer_id: int, kind: str, points: int) -> dict[str, Any]
     }
 
 
-def _settled(plan: Plan) -> Settled:
-    return Settled(
+def _rewarded(plan: Plan) -> Rewarded:
+    return Rewarded(
         key=plan.evidence.key,
         reward=plan.chosen,
         decisions=decisions_of(plan),
@@ -255,7 +255,7 @@ def _settled(plan: Plan) -> Settled:
 
 
 async def _record(
-    connection: Connection, plans: Sequence[Plan], settled: Sequence[Settled], contracts: Contracts
+    connection: Connection, plans: Sequence[Plan], rewarded: Sequence[Rewarded], contracts: Contracts
 ) -> None:
     rewards = [figures for plan in plans for figures in _figures(plan, contracts)]
     receipts = [
@@ -263,7 +263,7 @@ async def _record(
             *result.key, decision.offer_id, decision.version_id, plan.evidence.row["revision"], decision.reason,
             decision.confirmed_points + decision.pending_points, receipt_bytes(decision).decode(),
         )
-        for plan, result in zip(plans, settled, strict=True)
+        for plan, result in zip(plans, rewarded, strict=True)
         for decision in result.decisions
     ]  # fmt: skip
     if rewards:
@@ -280,7 +280,7 @@ def _figures(plan: Plan, contracts: Contracts) -> list[tuple[Any, ...]]:
     figures: list[tuple[Any, ...]] = []
     for offer_id in sorted(plan.winners.keys() | plan.evidence.rewards.keys()):
         winner, before = plan.winners.get(offer_id), plan.evidence.rewards.get(offer_id)
-        posted = plan.standing.get(offer_id, 0)
+        posted = plan.balance.get(offer_id, 0)
         terms: tuple[int | None, date | None] = before.terms if before else (None, None)
         if plan.target(offer_id):
             terms = terms_of(plan, offer_id, contracts)

@@ -9,7 +9,7 @@ from koinon.clock import add_months, business_date
 from koinon.database import Connection
 from koinon.ledger.model import Outcome
 from offers.model import DEFAULT_STACK_GROUP, OfferVersion
-from offers.rewarding.budgets import Share, grow_shares, set_shares, standing_shares
+from offers.rewarding.budgets import Share, grow_shares, held_shares, set_shares
 from offers.rewarding.decisions import Decision, Limit, Seen, limited
 from offers.rewarding.evidence import Contracts, Evidence
 from offers.rewarding.rewards import Contender, Reward, contender, reward
@@ -21,10 +21,10 @@ CONTRACT_MISSING = "contract-missing"
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """A purchase on its way to being settled: contenders, what budgets grant them, the choice, and what was posted.
+    """A purchase on its way to being rewarded: contenders, what budgets grant them, the choice, and what was posted.
 
     By offer: `partners` fund, `versions` are decided, `shares` are what the purchase had of budgets when this began,
-    `granted` what budgets' winners may have now, `standing` is what stands in the ledger.
+    `granted` what budgets' winners may have now, `balance` is what stands in the ledger by offer.
     """
 
     evidence: Evidence
@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, kw_only=True):
     chosen: Reward
     shares: dict[int, int] = {}
     granted: dict[int, int] = {}
-    standing: dict[int, int]
+    balance: dict[int, int]
     posted: dict[int, list[Outcome]] = {}
 
     @property
@@ -77,7 +77,7 @@ def plan_for(evidence: Evidence, contracts: Contracts) -> Plan:
         partners=partners,
         versions={version.offer_id: version for version, _, _ in evidence.offers},
         chosen=reward(contenders),
-        standing={offer_id: posted.posted_points for offer_id, posted in evidence.rewards.items()},
+        balance={offer_id: posted.posted_points for offer_id, posted in evidence.rewards.items()},
     )
 
 
@@ -90,7 +90,7 @@ async def within_budgets(connection: Connection, plans: Sequence[Plan]) -> None:
     }
     if not asking:
         return
-    for (offer_id, purchase_id), points in (await standing_shares(connection, list(asking))).items():
+    for (offer_id, purchase_id), points in (await held_shares(connection, list(asking))).items():
         asking[offer_id, purchase_id].shares[offer_id] = points
     concerned = [plan for plan in plans if plan.budgeted]
     while shares := [share for plan in concerned for share in _lacking(plan)]:
@@ -135,7 +135,7 @@ async def keep_shares(connection: Connection, plans: Sequence[Plan]) -> None:
             plan,
             offer_id,
             step=1,
-            spent=plan.standing.get(offer_id, 0),
+            spent=plan.balance.get(offer_id, 0),
             reserved=winner.pending_points if (winner := plan.winners.get(offer_id)) else 0,
         )
         for plan in plans

@@ -1,10 +1,10 @@
--- waiting_purchases: purchases about which more is known than was settled, the longest so first, and those that are due
+-- waiting_purchases: purchases about which more is known than was rewarded, the longest so first, and those that are due
 -- to be tried again
 (SELECT u.account_id, u.purchase_id FROM offers.purchase u
- WHERE u.settled_revision < u.revision AND u.next_try_at IS NULL ORDER BY u.waiting_since LIMIT $2)
+ WHERE u.rewarded_revision < u.revision AND u.next_try_at IS NULL ORDER BY u.waiting_since LIMIT $2)
 UNION ALL
 (SELECT u.account_id, u.purchase_id FROM offers.purchase u
- WHERE u.settled_revision < u.revision AND u.next_try_at <= $1 AND u.set_aside_at IS NULL
+ WHERE u.rewarded_revision < u.revision AND u.next_try_at <= $1 AND u.set_aside_at IS NULL
  ORDER BY u.next_try_at LIMIT $2);
 
 -- take_purchases: of these purchases those that no other worker has, up to a number
@@ -14,16 +14,16 @@ SELECT t.account_id, t.purchase_id FROM offers.take_purchases($1::bigint[], $2::
 UPDATE offers.purchase u
 SET tries = u.tries + 1, next_try_at = $3::timestamptz + ($4::interval[])[least(u.tries + 1, cardinality($4))],
     set_aside_at = CASE WHEN u.tries >= cardinality($4) THEN $3::timestamptz END, failure = $5, failed_where = $6
-WHERE u.account_id = $1 AND u.purchase_id = $2 AND u.settled_revision < u.revision
+WHERE u.account_id = $1 AND u.purchase_id = $2 AND u.rewarded_revision < u.revision
 AND (u.next_try_at IS NULL OR u.next_try_at <= $3)
 RETURNING u.programme_id, u.tries, u.set_aside_at;
 
 -- short_purchases: purchases of which points should have been taken back that were spent then and are there again, the
--- longest untouched first, without those that wait to be settled anyway
+-- longest untouched first, without those that wait to be rewarded anyway
 SELECT DISTINCT r.account_id, r.purchase_id, u.waiting_since
 FROM offers.reward r
 JOIN offers.purchase u ON u.account_id = r.account_id AND u.purchase_id = r.purchase_id
-    AND u.settled_revision = u.revision
+    AND u.rewarded_revision = u.revision
 JOIN ledger.lots l ON l.account_id = r.account_id AND l.purchase_id = r.purchase_id AND l.issuer_id = r.partner_id
 WHERE r.shortfall_points > 0 AND l.remaining > l.held
 ORDER BY u.waiting_since, r.account_id, r.purchase_id LIMIT $1;
@@ -109,9 +109,9 @@ SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::i
 ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET version_id = excluded.version_id,
     revision = excluded.revision, reason = excluded.reason, points = excluded.points, receipt = excluded.receipt;
 
--- set_settled: what is known of purchases is settled
+-- set_rewarded: what is known of purchases is rewarded
 UPDATE offers.purchase u
-SET settled_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at,
+SET rewarded_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at,
     tries = 0, next_try_at = NULL, set_aside_at = NULL, failure = NULL, failed_where = NULL
 FROM unnest($1::bigint[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
     AS g (account_id, purchase_id, revision, place_id, occurred_at)
@@ -120,10 +120,10 @@ WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.pu
 -- versions: versions of offers with their funding partners
 SELECT v.version_id, v.partner_id, v.body FROM offers.offer_version v WHERE v.version_id = ANY ($1::bigint[]);
 
--- leave_purchases: let purchases be settled again
+-- leave_purchases: reopen purchases
 UPDATE offers.purchase u
 SET revision = u.revision + 1,
-    waiting_since = CASE WHEN u.settled_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
+    waiting_since = CASE WHEN u.rewarded_revision = u.revision THEN statement_timestamp() ELSE u.waiting_since END,
     next_try_at = NULL, set_aside_at = NULL
 FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
 WHERE u.account_id = ANY ($1::bigint[]) AND u.account_id = g.account_id AND u.purchase_id = g.purchase_id;

@@ -53,7 +53,7 @@ CREATE TABLE settlement.run (
         'PARTIALLY_SETTLED', 'SETTLED', 'ABORTED', 'SUPERSEDED'))
 );
 -- Of all versions of a window's run, one stands.
-CREATE UNIQUE INDEX run_standing ON settlement.run (programme_id, window_no)
+CREATE UNIQUE INDEX run_current ON settlement.run (programme_id, window_no)
     WHERE state NOT IN ('ABORTED', 'SUPERSEDED');
 -- What waits is found without looking at the runs that do not; so are the few that were given up.
 CREATE INDEX run_unpublished ON settlement.run (programme_id, window_no) WHERE state = 'CALCULATED';
@@ -185,4 +185,4 @@ CREATE TABLE settlement.alert (
     cleared_at timestamptz,
     FOREIGN KEY (programme_id, window_no) REFERENCES ledger.settlement_window
 );
-CREATE UNIQUE INDEX alert_standing ON settlement.alert (programme_id, window_no) WHERE cleared_at IS NULL;
+CREATE UNIQUE INDEX alert_open ON settlement.alert (programme_id, window_no) WHERE cleared_at IS NULL;

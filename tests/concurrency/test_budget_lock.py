@@ -7,7 +7,7 @@ from koinon.database import transaction
 from koinon.ids import new_record_id
 from offers.model import FixedPoints
 from offers.rewarding.budgets import Share, grow_shares, set_shares
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import aside, given_up, holding, waits_for
 from tests.database.offers.kit import RUNTIME, League, balance, budget, decisions
@@ -47,7 +47,7 @@ async def test_points_are_reserved_before_they_are_posted(database: asyncpg.Pool
     await league.till(ada)
 
     async with holding(holder, WALLET, ada.account_id):
-        first = aside(settle_purchases(RUNTIME))
+        first = aside(reward_waiting(RUNTIME))
         await waits_for(holder, first, database)
         assert (await balance(ada), await budget(offer)) == (0, (100, 0))
         await league.till(bob)

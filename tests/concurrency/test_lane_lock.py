@@ -8,7 +8,7 @@ import pytest
 from koinon.database import transaction
 from offers.purchases.expiries import RUNS_OUT_AFTER, run_out
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from tests.concurrency.lockstep import aside, given_up, passes, waits_for
 from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, journal, pending, rewards
 
@@ -108,10 +108,10 @@ async def test_two_workers_share_what_is_to_be_settled(database: asyncpg.Pool) -
     await league.till(ada)
 
     async with transaction() as connection:
-        assert await settle_purchases(RUNTIME)
-        assert not await passes(connection, aside(settle_purchases(RUNTIME)), database)
+        assert await reward_waiting(RUNTIME)
+        assert not await passes(connection, aside(reward_waiting(RUNTIME)), database)
         await aside(league.till(bob))
-        assert await passes(connection, aside(settle_purchases(RUNTIME)), database)
+        assert await passes(connection, aside(reward_waiting(RUNTIME)), database)
         assert (await balance(ada), await balance(bob)) == (0, 500)
 
     assert (await balance(ada), await balance(bob)) == (500, 500)

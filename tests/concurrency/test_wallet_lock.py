@@ -13,7 +13,7 @@ from koinon.ledger.jobs import release_due_holds
 from koinon.ledger.model import AnyCommand
 from koinon.ledger.operations import post, post_now
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import settle
+from offers.rewarding.operations import reward_purchases
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import all_wait, aside, given_up, holding, waits_for
 from tests.database.offers.kit import RUNTIME, Holder, League, balance
@@ -164,7 +164,7 @@ def paid(holder: Holder, kind: str, minute: int) -> dict[str, Any]:
 async def settled(*keys: Any) -> None:
     """Settle purchases in a transaction of their own."""
     async with transaction() as connection:
-        await settle(connection, keys)
+        await reward_purchases(connection, keys)
 
 
 async def test_two_slices_over_the_same_accounts_go_in_one_order(database: asyncpg.Pool, session: Open) -> None:
@@ -176,10 +176,10 @@ async def test_two_slices_over_the_same_accounts_go_in_one_order(database: async
     await league.post(*(league.message(**paid(holder, "refund", minute)) for minute, holder in enumerate((ada, bob))))
     await league.post(*(league.message(**paid(holder, "clearing", minute)) for minute, holder in ((2, ada), (3, bob))))
     assert await take_in(RUNTIME)
-    unsettled = await database.fetch(
-        "SELECT account_id, purchase_id FROM offers.purchase WHERE settled_revision < revision ORDER BY occurred_at"
+    unrewarded = await database.fetch(
+        "SELECT account_id, purchase_id FROM offers.purchase WHERE rewarded_revision < revision ORDER BY occurred_at"
     )
-    of_ada, of_bob, next_of_ada, next_of_bob = [tuple(row) for row in unsettled]
+    of_ada, of_bob, next_of_ada, next_of_bob = [tuple(row) for row in unrewarded]
 
     async with holding(await session(), WALLETS):
         slices = [aside(settled(of_ada, next_of_bob)), aside(settled(of_bob, next_of_ada))]

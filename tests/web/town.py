@@ -23,7 +23,7 @@ from koinon.database import pool
 from koinon.identity.webhook_signatures import decode_secret, sign
 from koinon.members import pay_codes
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import reopen_short, settle_purchases
+from offers.rewarding.operations import reopen_short, reward_waiting
 from tests.web.conftest import Api, Callers
 from tests.web.scheme import Scheme, contract_body, open_scheme, partner_body, programme_body
 
@@ -206,7 +206,7 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
     async def work(self) -> None:
         """Do what the worker does with card messages and purchases until nothing is left."""
         runtime: Any = None
-        while await take_in(runtime) or await settle_purchases(runtime) or await reopen_short(runtime):
+        while await take_in(runtime) or await reward_waiting(runtime) or await reopen_short(runtime):
             pass
 
     def stale_pay_code(self, person: Person, seconds_ago: float) -> str:

@@ -127,9 +127,9 @@ async def clear_journals(connection: Connection, log_id: int, journals: Iterable
     await connection.execute(statements["clear_journals"], log_id, list(journals), machine_now())
 
 
-async def standing_alerts(connection: Connection, limit: int) -> list[LogAlert]:
+async def open_alerts(connection: Connection, limit: int) -> list[LogAlert]:
     """Return what stands still, the oldest first."""
-    return [LogAlert(**row) for row in await connection.fetch(statements["standing_alerts"], limit)]
+    return [LogAlert(**row) for row in await connection.fetch(statements["open_alerts"], limit)]
 
 
 async def stands_against(connection: Connection, programme_id: int) -> str | None:

@@ -206,7 +206,7 @@ WHERE log_id = $1 AND journal_id = ANY ($2::uuid[]) AND cleared_at IS NULL;
 -- pauses: what stands still, and when it is to be tried again
 SELECT log_id, code, programme_id, journal_id, retry_at FROM audit.alert WHERE cleared_at IS NULL;
 
--- standing_alerts: what stands still, the oldest first
+-- open_alerts: what stands still, the oldest first
 SELECT a.log_id, a.code, a.programme_id, p.code AS programme, a.window_no, a.account_id, a.journal_id, a.explanation,
     a.tries, a.raised_at, a.tried_at, a.retry_at
 FROM audit.alert a LEFT JOIN parties.programmes p USING (programme_id)

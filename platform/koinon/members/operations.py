@@ -20,7 +20,7 @@ from koinon.members import tables
 from koinon.members.directory import ContactKind, contact_hash
 from koinon.members.tables import ConsentWithdrawal, Contact, Member
 from koinon.members.vault import MemberKey, keep_key
-from koinon.parties.operations import Standing, programme_now, standing
+from koinon.parties.operations import TermsInForce, programme_now, terms_in_force
 from koinon.problems import Conflict, InvalidInput, NotFound, field_error, invalid_field
 from koinon.references import record_in_path
 
@@ -148,7 +148,7 @@ async def enrol(connection: Connection, keys: Keyring, partner_id: int, asked: N
     ContactsOfTwoMembers, InvalidInput.
     """
     given = _contacts(asked)
-    place = await standing(connection, partner_id)
+    place = await terms_in_force(connection, partner_id)
     contacts = [
         _Contact(contact_hash(keys.secret, place.programme_id, kind, value), kind, value)
         for kind, value in given.items()
@@ -207,7 +207,7 @@ def _contacts(asked: NewMember) -> dict[ContactKind, str]:
 
 
 async def _member(
-    connection: Connection, keys: Keyring, place: Standing, asked: NewMember, contacts: Sequence[_Contact]
+    connection: Connection, keys: Keyring, place: TermsInForce, asked: NewMember, contacts: Sequence[_Contact]
 ) -> tuple[int, bool]:
     """Return (member, whether they are new) of these contacts."""
     known = (Contact.programme_id == place.programme_id) & Contact.contact_hash.is_in(
@@ -229,7 +229,7 @@ async def _member(
 
 
 async def _add_member(
-    connection: Connection, keys: Keyring, place: Standing, asked: NewMember, contacts: Sequence[_Contact]
+    connection: Connection, keys: Keyring, place: TermsInForce, asked: NewMember, contacts: Sequence[_Contact]
 ) -> int:
     member_id, account_id = ids.new_id(), ids.new_id()
     key = MemberKey.draw(member_id)
@@ -265,7 +265,7 @@ async def _add_member(
 
 
 async def _consent(
-    connection: Connection, member_id: int, place: Standing, asked: list[NewConsent]
+    connection: Connection, member_id: int, place: TermsInForce, asked: list[NewConsent]
 ) -> list[ConsentReceipt]:
     if not asked:
         return []

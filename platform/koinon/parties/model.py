@@ -160,13 +160,13 @@ def check_terms(terms: Terms) -> None:
         raise UncoveredError(terms)
 
 
-def coverage_gap(candidate: Contract, standing: Iterable[Contract]) -> CoverageGap | None:
+def coverage_gap(candidate: Contract, signed: Iterable[Contract]) -> CoverageGap | None:
     """Return the widest pair that the candidate would leave uncovered (P - F < H), or None when every pair is covered.
 
-    `standing` holds every version of every partner of the programme, older ones too: lots keep their issuer's version
+    `signed` holds every version of every partner of the programme, older ones too: lots keep their issuer's version
     and holds their acceptor's for as long as they live. Of equally wide gaps the first by issuer and acceptor is named.
     """
-    others = [contract for contract in standing if _identity(contract) != _identity(candidate)]
+    others = [contract for contract in signed if _identity(contract) != _identity(candidate)]
     for other in others:
         if other.currency != candidate.currency:
             raise TermsError("currency", "all contracts of a programme are in its settlement currency")

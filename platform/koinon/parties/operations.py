@@ -50,7 +50,7 @@ class CurrencyMismatch(Refused):
     title = "The amount is not in the programme's settlement currency"
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class TermsInForce(msgspec.Struct, frozen=True, kw_only=True):
     """A partner, its programme and its terms at an instant.
 
     `now` is the programme's time; `at` is the instant that `version` and `terms` belong to (both None before the first
@@ -83,22 +83,22 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.version, self.terms
 
 
-async def standing(connection: Connection, partner_id: int, at: datetime | None = None) -> Standing:
+async def terms_in_force(connection: Connection, partner_id: int, at: datetime | None = None) -> TermsInForce:
     """Return where a partner stands at an instant (None: now), in one query; raises UnknownPartner."""
     return (await standings(connection, [(partner_id, at)]))[0]
 
 
-async def standings(connection: Connection, asked: Sequence[tuple[int, datetime | None]]) -> list[Standing]:
+async def standings(connection: Connection, asked: Sequence[tuple[int, datetime | None]]) -> list[TermsInForce]:
     """Return where partners stand, each at its instant (None: its programme's now), in the order asked, in one query.
 
     Raises UnknownPartner when one of them is not known.
     """
     machine = machine_now()
     partner_ids, instants = [partner_id for partner_id, _ in asked], [at for _, at in asked]
-    rows = await connection.fetch(statements["standings"], partner_ids, instants, machine)
+    rows = await connection.fetch(statements["terms_in_force"], partner_ids, instants, machine)
     if len(rows) < len(asked):
         raise UnknownPartner
-    return [_standing(row, at, machine) for row, at in zip(rows, instants, strict=True)]
+    return [_terms_in_force(row, at, machine) for row, at in zip(rows, instants, strict=True)]
 
 
 async def programme_now(connection: Connection, programme_id: int) -> datetime:
@@ -133,7 +133,7 @@ async def partner_row(connection: Connection, partner_id: int) -> tables.Partner
 
 async def contract_at(connection: Connection, partner_id: int, at: datetime) -> tuple[int, Terms] | None:
     """Return (version, terms) of a partner at an instant, or None before its first contract; raises UnknownPartner."""
-    found = await standing(connection, partner_id, at)
+    found = await terms_in_force(connection, partner_id, at)
     return None if found.version is None else found.contract()
 
 
@@ -165,9 +165,9 @@ def terms_of(row: Mapping[str, Any]) -> Terms:
     )
 
 
-def _standing(row: asyncpg.Record, at: datetime | None, machine: datetime) -> Standing:
+def _terms_in_force(row: asyncpg.Record, at: datetime | None, machine: datetime) -> TermsInForce:
     now: datetime = row["clock_at"] or machine
-    return Standing(
+    return TermsInForce(
         programme_id=row["programme_id"],
         programme=row["programme"],
         mode=row["mode"],

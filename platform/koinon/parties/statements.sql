@@ -1,4 +1,4 @@
--- standings: for each (partner, instant or null for now): programme, time, and the contract version in force, in order
+-- terms_in_force: for each (partner, instant or null for now): programme, time, and the contract version in force, in order
 SELECT asked.place, pa.partner_id, pa.code AS partner, pa.brand, pa.operator, pa.attested_points_per_day,
     pr.programme_id, pr.code AS programme, pr.mode, pr.clock_at, pr.time_zone, pr.settlement_currency,
     pr.expiry_months, pr.face_value_num, pr.face_value_den, pr.unit_id, pr.operator_id,

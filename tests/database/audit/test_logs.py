@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from koinon import ids, keyring
-from koinon.audit.alerts import standing_alerts
+from koinon.audit.alerts import open_alerts
 from koinon.audit.logs import LIVE_LOG, checkpoint_path, log_key, log_path, origin
 from koinon.audit.notes import NoteError, NoteKey, open_note, parse_checkpoint
 from koinon.audit.signing import WrongKey, sign_checkpoint, sign_log
@@ -99,7 +99,7 @@ async def test_a_copy_of_the_live_key_is_refused(database: asyncpg.Pool, runtime
     notes = {row["log_id"]: row["note"] for row in await database.fetch("SELECT log_id, note FROM audit.log")}
     assert notes[book.log_id] is None
     assert notes[LIVE_LOG] is not None
-    (alert,) = await standing_alerts(database, 10)
+    (alert,) = await open_alerts(database, 10)
     assert (alert.log_id, alert.code) == (book.log_id, "not-signed")
     assert "signs no sandbox log" in alert.explanation
 
@@ -146,17 +146,17 @@ async def test_a_log_that_is_broken_stops_no_other(database: asyncpg.Pool, runti
 
     rows = await database.fetch("SELECT log_id, size - signed_size AS unsigned FROM audit.log")
     assert {row["log_id"]: row["unsigned"] for row in rows} == {LIVE_LOG: 0, first.log_id: 1, second.log_id: 0}
-    (alert,) = await standing_alerts(database, 10)
+    (alert,) = await open_alerts(database, 10)
     assert (alert.log_id, alert.code, alert.tries) == (first.log_id, "not-signed", 1)
     assert "is missing, and 4 leaves were signed" in alert.explanation
     assert not await sign_checkpoint(runtime), "the worker waits before it tries again"
     assert not await sign_checkpoint(runtime, first.log_id), "whoever asks for it alone does not"
-    (alert,) = await standing_alerts(database, 10)
+    (alert,) = await open_alerts(database, 10)
     assert alert.tries == 2
     assert (alert.retry_at - alert.tried_at).total_seconds() == 4
     path.write_text(kept, encoding="utf-8")
     assert await sign_checkpoint(runtime, first.log_id)
-    assert await standing_alerts(database, 10) == []
+    assert await open_alerts(database, 10) == []
 
 
 async def test_what_a_log_holds_is_not_changed(database: asyncpg.Pool) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from koinon.audit.alerts import LogAlert, standing_alerts
+from koinon.audit.alerts import LogAlert, open_alerts
 from koinon.audit.sequencer import sequence
 from koinon.ledger.model import Earn
 from koinon.ledger.names import journal_name
@@ -59,7 +59,7 @@ async def unmarked(database: asyncpg.Pool, book: Book) -> int:
 
 async def alert(database: asyncpg.Pool) -> LogAlert:
     """Return the only alert that stands."""
-    (found,) = await standing_alerts(database, 10)
+    (found,) = await open_alerts(database, 10)
     return found
 
 
@@ -105,7 +105,7 @@ async def test_what_waits_goes_on_by_itself(database: asyncpg.Pool, runtime: Run
     await drain(runtime)
 
     assert await states(database) == {book.programme: "SEALED"}
-    assert await standing_alerts(database, 10) == []
+    assert await open_alerts(database, 10) == []
     assert await database.fetchval("SELECT count(*) FROM audit.alert WHERE cleared_at IS NOT NULL") == 1
     sealed = msgspec.json.decode(
         await database.fetchval("SELECT content FROM audit.seal WHERE partner_id = $1", book.fuel)
@@ -189,7 +189,7 @@ async def test_a_programme_of_too_many_such_journals_waits_whole(
     await drain(runtime)
 
     assert (await unmarked(database, sick), await unmarked(database, well)) == (3, 0)
-    assert [each.programme for each in await standing_alerts(database, 10)] == ["sick", "sick"]
+    assert [each.programme for each in await open_alerts(database, 10)] == ["sick", "sick"]
 
 
 async def test_what_nobody_foresaw_stops_one_programme(database: asyncpg.Pool, runtime: Runtime, owner: Owner) -> None:
@@ -209,7 +209,7 @@ async def test_what_nobody_foresaw_stops_one_programme(database: asyncpg.Pool, r
     await owner.does("UPDATE audit.alert SET retry_at = tried_at")
     await drain(runtime)
     assert await unmarked(database, sick) == 0
-    assert await standing_alerts(database, 10) == []
+    assert await open_alerts(database, 10) == []
 
 
 async def test_a_programme_without_a_log_says_so(database: asyncpg.Pool, runtime: Runtime, owner: Owner) -> None:
@@ -238,7 +238,7 @@ async def test_several_workers_share_the_logs(database: asyncpg.Pool, runtime: R
     rows = await database.fetch("SELECT log_id, size FROM audit.log")
     sizes = {row["log_id"]: row["size"] for row in rows}
     assert sizes == {1: 15} | {book.log_id: 5 for book in books if book.mode == "sandbox"}
-    assert await standing_alerts(database, 10) == []
+    assert await open_alerts(database, 10) == []
     gaps = await database.fetchval(
         "SELECT count(*) FROM (SELECT max(counter) <> count(*) AS gap FROM audit.opening"
         " GROUP BY partner_id, window_no) p WHERE gap"

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from koinon.audit.alerts import standing_alerts
+from koinon.audit.alerts import open_alerts
 from koinon.audit.appending import LogBroken
 from koinon.audit.logs import checkpoint_path, log_key
 from koinon.audit.notes import open_note, parse_checkpoint
@@ -81,7 +81,7 @@ async def test_a_leaf_that_no_entry_holds_is_not_taken(database: asyncpg.Pool, r
 
     assert await database.fetchval("SELECT count(*) FROM audit.entry") == 4, "the journals alone"
     assert await database.fetchval("SELECT leaf_index FROM audit.submission") is None
-    (alert,) = await standing_alerts(database, 10)
+    (alert,) = await open_alerts(database, 10)
     assert (alert.programme, alert.code, alert.journal_id) == ("demo", "submissions-stopped", None)
 
 
@@ -300,14 +300,14 @@ async def test_the_sequencer_stops_when_the_tiles_were_changed(
 
     assert await database.fetchval("SELECT count(*) FROM audit.entry") == 4
     assert await database.fetchval("SELECT count(*) FROM ledger.outbox WHERE leaf_index IS NULL") == 1
-    (alert,) = await standing_alerts(database, 10)
+    (alert,) = await open_alerts(database, 10)
     assert (alert.log_id, alert.code, alert.programme) == (book.log_id, "log-broken", None)
     assert alert.explanation.startswith("the tiles of 4 leaves do not give the stored root")
     await owner.execute(flipped)
     await owner.close()
     assert not await sequence(runtime), "the worker waits before it tries again"
     assert await sequence(runtime, book.programme), "whoever settles does not"
-    assert await standing_alerts(database, 10) == []
+    assert await open_alerts(database, 10) == []
 
 
 async def note_of(database: asyncpg.Pool, book: Book) -> str | None:

@@ -24,7 +24,7 @@ from offers.feeds.messages import card_key
 from offers.feeds.operations import FeedBatch, Verdicts, take_batch
 from offers.model import OfferVersion, PointsPerAmount
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import reopen_short, settle_purchases
+from offers.rewarding.operations import reopen_short, reward_waiting
 from tests.unit.offers.samples import body
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -274,7 +274,7 @@ class League:
 
     async def work(self) -> None:
         """Let the worker do all that there is to do."""
-        while await take_in(RUNTIME) or await settle_purchases(RUNTIME) or await reopen_short(RUNTIME):
+        while await take_in(RUNTIME) or await reward_waiting(RUNTIME) or await reopen_short(RUNTIME):
             pass
 
     async def tell(self, *messages: dict[str, Any]) -> None:
@@ -332,7 +332,7 @@ async def decisions(holder: Holder) -> list[tuple[str | None, int]]:
     """Return (reason, points) of the receipts that are current, in the order of purchases."""
     rows = await pool().fetch(
         "SELECT d.reason, d.points FROM offers.decision d JOIN offers.purchase u USING (account_id, purchase_id)"
-        " WHERE d.account_id = $1 AND d.revision = u.settled_revision ORDER BY u.occurred_at, d.purchase_id, d.points",
+        " WHERE d.account_id = $1 AND d.revision = u.rewarded_revision ORDER BY u.occurred_at, d.purchase_id, d.points",
         holder.account_id,
     )
     return [tuple(row) for row in rows]

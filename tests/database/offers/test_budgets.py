@@ -12,7 +12,7 @@ from koinon.database import pool, transaction
 from koinon.ids import new_record_id
 from offers.model import FixedPoints, OfferVersion
 from offers.rewarding.budgets import free_orphans
-from offers.rewarding.operations import settle
+from offers.rewarding.operations import reward_purchases
 from tests.database.offers.kit import (
     PURCHASE,
     RUNTIME,
@@ -207,7 +207,7 @@ async def test_a_share_of_a_call_that_broke_off_is_freed(database: asyncpg.Pool)
 
     async with transaction() as connection:
         await write_till(connection, league, ada, lost)
-        await settle(connection, [(ada.account_id, lost)])
+        await reward_purchases(connection, [(ada.account_id, lost)])
     assert (await budget(offer), await balance(ada)) == ((0, 200), 200)
 
 
@@ -221,7 +221,7 @@ async def test_concurrent_tills_do_not_wait_for_each_other_in_a_circle(database:
         async with transaction() as connection:
             purchase_id = new_record_id()
             await write_till(connection, league, holder, purchase_id)
-            await settle(connection, [(holder.account_id, purchase_id)])
+            await reward_purchases(connection, [(holder.account_id, purchase_id)])
 
     async with asyncio.timeout(120):
         await asyncio.gather(*map(buy, holders))
@@ -237,7 +237,7 @@ class Crash(Exception):
 async def settle_and_crash(keys: list[Any]) -> None:
     """Settle purchases and go down."""
     async with transaction() as connection:
-        await settle(connection, keys)
+        await reward_purchases(connection, keys)
         raise Crash
 
 
@@ -245,7 +245,7 @@ async def buy_and_crash(league: League, holder: Holder, purchase_id: Any) -> Non
     """Report a purchase at a till and go down."""
     async with transaction() as connection:
         await write_till(connection, league, holder, purchase_id)
-        await settle(connection, [(holder.account_id, purchase_id)])
+        await reward_purchases(connection, [(holder.account_id, purchase_id)])
         raise Crash
 
 

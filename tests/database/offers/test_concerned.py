@@ -9,7 +9,7 @@ import msgspec
 from koinon.database import transaction
 from koinon.ids import new_id
 from offers.model import FixedPoints
-from offers.rewarding.operations import settle
+from offers.rewarding.operations import reward_purchases
 from tests.database.offers.kit import FOUNDED, PLACE, League, balance, decisions, rewards, ten_for_one
 
 FEBRUARY = datetime(2026, 2, 1)  # noqa: DTZ001  # the place's own time
@@ -33,7 +33,7 @@ async def test_offers_that_ended_never_come_back(database: asyncpg.Pool) -> None
     async with transaction() as connection:
         await connection.execute("SET LOCAL enable_seqscan = off")
         before = await connection.fetchval(READ)
-        await settle(connection, [(ada.account_id, purchase_id)])
+        await reward_purchases(connection, [(ada.account_id, purchase_id)])
         read = await connection.fetchval(READ) - before
 
     assert await decisions(ada) == [(None, 500)]

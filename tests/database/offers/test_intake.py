@@ -11,7 +11,7 @@ import pytest
 
 from offers.model import FixedPoints
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from tests.database.offers.kit import (
     FOUNDED,
     RUNTIME,
@@ -60,7 +60,7 @@ async def deliver(league: League, messages: Sequence[dict[str, Any]], drawn: ran
         size = drawn.randint(1, 5)
         await league.post(*left[:size])
         left = left[size:]
-        for job in drawn.choices([take_in, settle_purchases], k=drawn.randint(0, 3)):
+        for job in drawn.choices([take_in, reward_waiting], k=drawn.randint(0, 3)):
             await asyncio.gather(*(job(RUNTIME) for _ in range(drawn.randint(1, 2))))
     await league.work()
 

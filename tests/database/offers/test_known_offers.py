@@ -18,7 +18,7 @@ from offers.model import OfferVersion
 from offers.rewarding import considered, known_offers
 from offers.rewarding.decisions import PlaceFacts, till_facts
 from offers.rewarding.known_offers import KNOWN, KnownOffers
-from offers.rewarding.operations import settle
+from offers.rewarding.operations import reward_purchases
 from tests.database.offers.kit import BOUGHT, League, balance, decisions
 
 ROWS = """
@@ -89,7 +89,7 @@ async def cost(league: League, decoded: Counter[str]) -> Cost:
     before = decoded.total()
     async with measured() as (connection, rows):
         with logged(connection) as ran:
-            await settle(connection, keys)
+            await reward_purchases(connection, keys)
         read = await rows()
     assert [await balance(holder) for holder in holders] == [2000] * 5
     # Nobody can have switched on what never needed it, so nobody is asked.
@@ -127,7 +127,7 @@ async def test_what_is_published_counts_from_then_on(database: asyncpg.Pool, dec
     offer = await league.offer(activation_required=False)
     purchase_id = await league.till(ada)
     async with measured() as (connection, rows):
-        await settle(connection, [(ada.account_id, purchase_id)])
+        await reward_purchases(connection, [(ada.account_id, purchase_id)])
         read = await rows()
 
     assert (await balance(ada), await decisions(ada)) == (500, [(None, 500)])

@@ -17,7 +17,7 @@ from offers.purchases.intake import take_in
 from offers.queues import PAUSES
 from offers.rewarding import operations as rewarding
 from offers.rewarding.evidence import Contracts, Evidence
-from offers.rewarding.operations import reopen_short, settle_purchases
+from offers.rewarding.operations import reopen_short, reward_waiting
 from offers.rewarding.plans import Plan, plan_for
 from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pending, rewards
 
@@ -27,7 +27,7 @@ INBOX = "SELECT message_id, state, tries, set_aside_at FROM offers.inbox WHERE s
 
 async def work(now: datetime = NOW) -> None:
     """Let the worker do all that is due."""
-    while await take_in(RUNTIME, now) or await settle_purchases(RUNTIME, now) or await reopen_short(RUNTIME):
+    while await take_in(RUNTIME, now) or await reward_waiting(RUNTIME, now) or await reopen_short(RUNTIME):
         pass
 
 
@@ -103,7 +103,7 @@ async def test_an_account_with_endless_purchases_keeps_nobody_waiting(
     balances = []
     for _ in range(2):
         await league.till(greedy)
-        assert await settle_purchases(RUNTIME)
+        assert await reward_waiting(RUNTIME)
         balances.append((await balance(greedy), await balance(quiet)))
 
     assert balances == [(500, 0), (500, 500)]
@@ -164,7 +164,7 @@ async def test_what_was_done_meanwhile_is_not_taken(database: asyncpg.Pool) -> N
     messages = await database.fetch(intake.statements["arrived_messages"], NOW, 10)
     assert await take_in(RUNTIME)
     purchases = await database.fetch(rewarding.statements["waiting_purchases"], NOW, 10)
-    assert await settle_purchases(RUNTIME)
+    assert await reward_waiting(RUNTIME)
 
     for statement, rows in (("take_messages", messages), ("take_purchases", purchases)):
         assert len(rows) == 2
@@ -196,7 +196,7 @@ async def test_what_was_set_aside_crowds_nothing_out(database: asyncpg.Pool, mon
         " set_aside_at = CASE WHEN account_id <> $3 THEN $2::timestamptz END",
         NOW, NOW - PAUSES[0], late.account_id,
     )  # fmt: skip
-    assert await settle_purchases(RUNTIME, NOW)
+    assert await reward_waiting(RUNTIME, NOW)
     assert await balance(late) == 500
 
 
@@ -345,7 +345,7 @@ async def test_a_poisoned_purchase_stops_nobody(database: asyncpg.Pool, monkeypa
             await work(now)
         assert [await balance(holder) for holder in holders] == [0 if holder is eve else 500 for holder in holders]
         assert tuple(await database.fetchrow(state, eve.account_id)) == (6, "unforeseen", now)
-        assert not await settle_purchases(RUNTIME, now + timedelta(days=365))
+        assert not await reward_waiting(RUNTIME, now + timedelta(days=365))
         await league.post(league.message("refund", 1000, card_token=eve.token, **network(7)))
         await work(now)
         assert tuple(await database.fetchrow(state, eve.account_id)) == (7, "unforeseen", now)
@@ -374,7 +374,7 @@ async def test_what_came_back_is_asked_for_once(database: asyncpg.Pool, monkeypa
     with monkeypatch.context() as broken:
         broken.setattr(rewarding, "plan_for", plan)
         assert await reopen_short(RUNTIME)
-        assert await settle_purchases(RUNTIME, NOW)
+        assert await reward_waiting(RUNTIME, NOW)
         assert not await reopen_short(RUNTIME)
     await work(NOW + PAUSES[0])
     assert (await balance(ada), await rewards(ada)) == (100, [(100, 0, 0)])

@@ -17,7 +17,7 @@ from offers.model import PointsPerAmount
 from offers.purchases.earnings import earn_many
 from offers.purchases.intake import take_in
 from offers.purchases.sightings import Asked, NewEarning, Tender, read_ids
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from tests.database.offers.kit import BOUGHT, KEYRING, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6
@@ -58,7 +58,7 @@ async def one_after_another(league: League, events: Sequence[dict[str, Any] | As
     """Let things happen in the given order, with workers in between or not."""
     for event in events:
         await happen(league, event)
-        for job in drawn.choices([take_in, settle_purchases], k=drawn.randint(0, 3)):
+        for job in drawn.choices([take_in, reward_waiting], k=drawn.randint(0, 3)):
             await job(RUNTIME)
 
 

@@ -146,7 +146,7 @@ def test_every_earning_and_every_message_is_a_rewarded_purchase() -> None:
     expected = Books(budgeted=True, earnings=3, messages=4, points=50).expected()
 
     assert {name for name, count in expected.items() if count == 7} == {
-        *("settled purchases", "decisions", "posted rewards", "journals of earns", "logged journals", "lots"),
+        *("rewarded purchases", "decisions", "posted rewards", "journals of earns", "logged journals", "lots"),
     }
     assert (expected["earnings"], expected["messages"], expected["messages taken in"]) == (3, 4, 4)
     assert (expected["points in lots"], expected["points spent of budgets"]) == (50, 50)

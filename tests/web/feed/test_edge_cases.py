@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from offers.purchases.intake import take_in
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from tests.web.offers.bodies import published
 from tests.web.scheme import everything, unchanged
 from tests.web.town import PAR, Person, Processor, Town, card_message
@@ -95,7 +95,7 @@ async def test_two_processors_report_one_payment(town: Town, database: asyncpg.P
             if not together:
                 await town.work()
         runtime: Any = None
-        for job in (take_in, settle_purchases):
+        for job in (take_in, reward_waiting):
             await asyncio.gather(job(runtime), job(runtime))
         await town.work()
 

@@ -10,7 +10,7 @@ from offers.purchases.intake import take_in
 from offers.queues import PAUSES
 from offers.rewarding import operations as rewarding
 from offers.rewarding.evidence import Contracts, Evidence
-from offers.rewarding.operations import settle_purchases
+from offers.rewarding.operations import reward_waiting
 from offers.rewarding.plans import Plan
 from tests.database.offers.kit import RUNTIME
 from tests.web.offers.bodies import published
@@ -23,7 +23,7 @@ async def exhausted() -> None:
     now = machine_now()
     for pause in (timedelta(0), *PAUSES):
         now += pause
-        while await take_in(RUNTIME, now) or await settle_purchases(RUNTIME, now):
+        while await take_in(RUNTIME, now) or await reward_waiting(RUNTIME, now):
             pass
 
 

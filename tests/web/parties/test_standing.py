@@ -15,8 +15,8 @@ from koinon.parties.operations import (
     UnknownProgramme,
     contract_at,
     programme_now,
-    standing,
     standings,
+    terms_in_force,
 )
 from tests.web.conftest import Callers
 from tests.web.scheme import contract_body, open_scheme, partner_body
@@ -35,7 +35,7 @@ async def test_a_partner_stands_by_its_contract(callers: Callers, database: asyn
     assert (await scheme.operator.post(f"/v1/partners/{grocer}/contracts", newer)).status_code == 201
 
     async with transaction() as connection:
-        found = await standing(connection, partner_id)
+        found = await terms_in_force(connection, partner_id)
         assert (found.programme, found.mode, found.now, found.at) == ("league", "sandbox", NOW, NOW)
         assert (found.time_zone, found.currency, found.expiry_months) == ("Europe/Helsinki", "EUR", 24)
         assert (found.face_value, found.partner, found.brand, found.operator) == (
@@ -54,7 +54,7 @@ async def test_a_partner_stands_by_its_contract(callers: Callers, database: asyn
 
     await scheme.operator.post(f"/v1/programmes/{scheme.programme}/clock", {"at": "2026-03-03T00:00:00Z"})
     async with transaction() as connection:
-        assert (await standing(connection, partner_id)).contract()[1].price == 2
+        assert (await terms_in_force(connection, partner_id)).contract()[1].price == 2
         assert await programme_now(connection, scheme.programme_id) == NEXT
 
 
@@ -63,7 +63,7 @@ async def test_a_partner_without_a_contract(callers: Callers, database: asyncpg.
     scheme = await open_scheme(callers)
     bare = (await scheme.operator.post("/v1/partners", partner_body(scheme.programme))).json()["partner"]
     async with transaction() as connection:
-        found = await standing(connection, ids.private("par", bare))
+        found = await terms_in_force(connection, ids.private("par", bare))
 
     assert (found.version, found.terms) == (None, None)
     with pytest.raises(ContractMissing) as refused:
@@ -75,7 +75,7 @@ async def test_nobody_stands_nowhere(database: asyncpg.Pool) -> None:
     """An unknown partner or programme is refused, also among known ones; nothing asked is nothing answered."""
     async with transaction() as connection:
         with pytest.raises(UnknownPartner):
-            await standing(connection, 1)
+            await terms_in_force(connection, 1)
         with pytest.raises(UnknownProgramme):
             await programme_now(connection, 1)
         assert await standings(connection, []) == []

@@ -126,5 +126,5 @@ CREATE TABLE audit.alert (
     retry_at timestamptz NOT NULL,
     cleared_at timestamptz
 );
-CREATE UNIQUE INDEX alert_standing ON audit.alert (log_id, code, programme_id, account_id, journal_id)
+CREATE UNIQUE INDEX alert_open ON audit.alert (log_id, code, programme_id, account_id, journal_id)
     NULLS NOT DISTINCT WHERE cleared_at IS NULL;

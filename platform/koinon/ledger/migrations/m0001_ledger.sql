@@ -38,7 +38,7 @@ CREATE TABLE ledger.alert (
     retry_at timestamptz NOT NULL,
     cleared_at timestamptz
 );
-CREATE UNIQUE INDEX alert_standing ON ledger.alert (programme_id, work) WHERE cleared_at IS NULL;
+CREATE UNIQUE INDEX alert_open ON ledger.alert (programme_id, work) WHERE cleared_at IS NULL;
 
 CREATE TABLE ledger.account (
     account_id bigint PRIMARY KEY,
