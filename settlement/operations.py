@@ -237,7 +237,7 @@ async def _record(books: Books, calculation: Calculation) -> int:
         commitment(salt, statement.content) for salt, statement in zip(salts, calculation.statements, strict=True)
     ]
     tree = CommitmentTree(commitments)
-    places = [tree.place(item) for item in commitments]
+    places = [tree.path(item) for item in commitments]
     async with transaction() as connection:
         added = await connection.fetchval(
             statements["add_run"], run_id, *place, facts.currency, submission_id, facts.pool_before, check.balance,

@@ -15,7 +15,7 @@ from koinon.http.card_numbers import MESSAGE, found_in_json
 from offers.feeds.faults import Fault
 from offers.feeds.messages import CardMessage, card_key
 from offers.feeds.nesting import DEPTH_MAXIMUM, shallow
-from offers.feeds.reading import Refused, content_hash, in_the_future, read_message
+from offers.feeds.reading import RefusedMessage, content_hash, in_the_future, read_message
 
 statements = beside(__file__)
 
@@ -98,7 +98,7 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
         message = _without_card_number(raw) or read_message(raw, str(source_id), ids.public("src", source_id))
         if isinstance(message, CardMessage) and message.occurred_at > latest:
             message = in_the_future(message)
-        if isinstance(message, Refused):
+        if isinstance(message, RefusedMessage):
             verdicts[position] = Verdict(
                 position=position, message_id=message.message_id, verdict="refused", errors=message.faults
             )
@@ -114,12 +114,12 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     return Verdicts(refused=len(ordered) - sum(counts.values()), verdicts=ordered, **counts)
 
 
-def _without_card_number(raw: bytes) -> Refused | None:
+def _without_card_number(raw: bytes) -> RefusedMessage | None:
     """Return the refusal of a message that holds what looks like a card number anywhere, by its place alone."""
     pointers = found_in_json(raw)
     if not pointers:
         return None
-    return Refused(None, tuple(Fault(pointer, "card-number", MESSAGE) for pointer in pointers))
+    return RefusedMessage(None, tuple(Fault(pointer, "card-number", MESSAGE) for pointer in pointers))
 
 
 async def _store(

@@ -16,7 +16,7 @@ from offers.feeds.messages import AMOUNT_MINOR_MAX, EXTRA_BYTES_MAX, MAY_BE_ZERO
 from offers.feeds.nesting import DEPTH_MAXIMUM, is_deeper
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedMessage(msgspec.Struct, frozen=True):
     """A message that was not taken, with every fault found; `message_id` when it could be read safely."""
 
     message_id: str | None
@@ -117,7 +117,7 @@ def content_hash(raw: bytes | msgspec.Raw) -> bytes:
     return hashlib.sha256(_ENCODE_SORTED(msgspec.json.decode(raw))).digest()
 
 
-def read_message(raw: bytes | msgspec.Raw, source_id: str, known_as: str = "") -> CardMessage | Refused:
+def read_message(raw: bytes | msgspec.Raw, source_id: str, known_as: str = "") -> CardMessage | RefusedMessage:
     """Return the canonical message that a processor's JSON object says, or every fault in it.
 
     A message may name its own source, as `source_id` or as the outside knows it, and no other.
@@ -133,11 +133,11 @@ def read_message(raw: bytes | msgspec.Raw, source_id: str, known_as: str = "") -
     return _normal(message, source_id, known_as)
 
 
-def _normal(message: CardMessage, source_id: str, known_as: str) -> CardMessage | Refused:
+def _normal(message: CardMessage, source_id: str, known_as: str) -> CardMessage | RefusedMessage:
     """Bring a well-typed message, which nobody else has seen yet, into canonical form."""
     faults = tuple(_faults(message, {"", source_id, known_as}))
     if faults:
-        return Refused(message.message_id if not looks_like_card_number(message.message_id) else None, faults)
+        return RefusedMessage(message.message_id if not looks_like_card_number(message.message_id) else None, faults)
     assign = msgspec.structs.force_setattr  # it is not shared yet; a copy would cost as much as reading it
     assign(message, "source_id", source_id)
     assign(message, "currency", letters(message.currency))
@@ -204,14 +204,14 @@ def _names_merchant(message: CardMessage) -> bool:
     )
 
 
-def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> CardMessage | Refused:
+def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> CardMessage | RefusedMessage:
     """Read a message that failed to decode: mend a numeric currency, or find every fault, not only the first."""
     try:
         content, is_bounded = _content(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Refused(None, (_fault("", "malformed-json"),))
+        return RefusedMessage(None, (_fault("", "malformed-json"),))
     if not isinstance(content, dict):
-        return Refused(None, (_fault("", "not-an-object"),))
+        return RefusedMessage(None, (_fault("", "not-an-object"),))
     for name in ("currency", "billing_currency"):
         # The same processor may send 826 or "826".
         if type(content.get(name)) is int and 0 <= content[name] <= 999:
@@ -225,7 +225,7 @@ def _read_slowly(raw: bytes | msgspec.Raw, source_id: str, known_as: str) -> Car
     readable = isinstance(message_id, str) and 0 < len(message_id) <= 128 and not looks_like_card_number(message_id)
     if readable and any(fault.pointer == "/message_id" for fault in faults):
         readable = False
-    return Refused(message_id if readable else None, tuple(faults))
+    return RefusedMessage(message_id if readable else None, tuple(faults))
 
 
 def _content(raw: bytes | msgspec.Raw) -> tuple[Any, bool]:
@@ -304,9 +304,9 @@ def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
             yield from _unstorable(each, f"{pointer}/{place}")
 
 
-def in_the_future(message: CardMessage) -> Refused:
+def in_the_future(message: CardMessage) -> RefusedMessage:
     """Return the refusal of a message that says more than anybody can know yet."""
-    return Refused(message.message_id, (_fault("/occurred_at", "in-the-future"),))
+    return RefusedMessage(message.message_id, (_fault("/occurred_at", "in-the-future"),))
 
 
 def _fault(pointer: str, code: str) -> Fault:

@@ -27,7 +27,7 @@ from koinon.problems import IdempotencyKeyReused, Problem, invalid_field
 from koinon.redemptions.operations import Receipt, receipt
 from offers.purchases.intake import lock_lanes
 from offers.purchases.sightings import Asked, Fresh, NewEarning, fresh_of, put_to_shown, read_ids, record, row_of
-from offers.purchases.tenders import Tendered, foreign, reported, seen_by_card
+from offers.purchases.tenders import Tendered, of_another_member, reported, seen_by_card
 from offers.rewarding.evidence import evidence_of
 from offers.rewarding.operations import Rewarded, reward_known
 from offers.rewarding.rewards import TillSighting
@@ -57,7 +57,7 @@ class Earning(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class TillAnswer(msgspec.Struct, frozen=True):
     """What a till is answered: an earning (or the bytes of one answered before), or a refusal."""
 
     body: bytes | None
@@ -69,9 +69,9 @@ class Earnings:
     """The earnings of one process: concurrent tills share one transaction."""
 
     def __init__(self, keys: Keyring) -> None:
-        self._gatherer: Gatherer[Asked, Answer] = Gatherer(partial(earn_many, keys), maximum=BATCH_MAXIMUM)
+        self._gatherer: Gatherer[Asked, TillAnswer] = Gatherer(partial(earn_many, keys), maximum=BATCH_MAXIMUM)
 
-    async def earn(self, write: Write, earning: NewEarning) -> Answer:
+    async def earn(self, write: Write, earning: NewEarning) -> TillAnswer:
         """Record a purchase and post what it earns.
 
         Raises InvalidInput, UnknownMember, UnknownPlace, ContractMissing, IdempotencyKeyReused, TooManyWaiting,
@@ -83,7 +83,7 @@ class Earnings:
         return answer
 
 
-async def earn_many(keys: Keyring, asked: Sequence[Asked]) -> list[Answer]:
+async def earn_many(keys: Keyring, asked: Sequence[Asked]) -> list[TillAnswer]:
     """Record purchases and post what they earn, in one transaction, and answer each.
 
     `keys`, the installation's, name the journals and open the members' keys that the tills' receipts are sealed under.
@@ -91,33 +91,33 @@ async def earn_many(keys: Keyring, asked: Sequence[Asked]) -> list[Answer]:
     return await raced(lambda connection: _earn_many(connection, keys, asked))
 
 
-async def _earn_many(connection: Connection, keys: Keyring, asked: Sequence[Asked]) -> list[Answer]:
+async def _earn_many(connection: Connection, keys: Keyring, asked: Sequence[Asked]) -> list[TillAnswer]:
     facts = await _facts(connection, asked)
-    answers: dict[int, Answer] = {}
-    for place, (each, row) in enumerate(zip(asked, facts, strict=True)):
+    answers: dict[int, TillAnswer] = {}
+    for position, (each, row) in enumerate(zip(asked, facts, strict=True)):
         if row["content_hash"] is not None:
             # What was answered before is answered again, also what would be refused today.
-            answers[place] = _answered(each, row)
+            answers[position] = _answered(each, row)
         elif (problem := _refusal(each, row)) is not None:
-            answers[place] = Answer(None, problem=problem)
+            answers[position] = TillAnswer(None, problem=problem)
     seen = await _tenders(connection, asked, facts, answers)
     fresh = {
-        place: fresh_of(keys.masters, asked[place], facts[place], seen.get(place))
-        for place in _first(asked, _open(asked, answers))
+        position: fresh_of(keys.masters, asked[position], facts[position], seen.get(position))
+        for position in _first(asked, _open(asked, answers))
     }
     if fresh:
         bodies = await _earn(connection, keys.secret, list(fresh.values()))
-        answers |= {place: Answer(body) for place, body in zip(fresh, bodies, strict=True)}
+        answers |= {position: TillAnswer(body) for position, body in zip(fresh, bodies, strict=True)}
     # Two under one key at once: the other one is its replay, or in conflict with it.
-    rest = [*_open(asked, answers), *(place for place, answer in answers.items() if answer.problem is not None)]
+    rest = [*_open(asked, answers), *(position for position, answer in answers.items() if answer.problem is not None)]
     if rest:
         rows = await connection.fetch(
             statements["known_requests"],
-            [asked[place].write.caller.name for place in rest],
-            [asked[place].write.key for place in rest],
+            [asked[position].write.caller.name for position in rest],
+            [asked[position].write.key for position in rest],
         )
         answers |= {rest[row["position"]]: _answered(asked[rest[row["position"]]], row) for row in rows}
-    return [answers[place] for place in range(len(asked))]
+    return [answers[position] for position in range(len(asked))]
 
 
 async def _earn(connection: Connection, secret: bytes, fresh: Sequence[Fresh]) -> list[bytes]:
@@ -136,16 +136,16 @@ async def _earn(connection: Connection, secret: bytes, fresh: Sequence[Fresh]) -
     return bodies
 
 
-def _open(asked: Sequence[Asked], answers: Mapping[int, Answer]) -> list[int]:
-    return [place for place in range(len(asked)) if place not in answers]
+def _open(asked: Sequence[Asked], answers: Mapping[int, TillAnswer]) -> list[int]:
+    return [position for position in range(len(asked)) if position not in answers]
 
 
-def _first(asked: Sequence[Asked], places: Sequence[int]) -> list[int]:
-    """Return the first place of each key."""
+def _first(asked: Sequence[Asked], positions: Sequence[int]) -> list[int]:
+    """Return the first position of each key."""
     first: dict[tuple[str, str], int] = {}
-    for place in places:
-        write = asked[place].write
-        first.setdefault((write.caller.name, write.key), place)
+    for position in positions:
+        write = asked[position].write
+        first.setdefault((write.caller.name, write.key), position)
     return list(first.values())
 
 
@@ -179,32 +179,37 @@ def _refusal(each: Asked, row: asyncpg.Record) -> Problem | None:
 
 
 async def _tenders(
-    connection: Connection, asked: Sequence[Asked], facts: Sequence[asyncpg.Record], answers: dict[int, Answer]
+    connection: Connection, asked: Sequence[Asked], facts: Sequence[asyncpg.Record], answers: dict[int, TillAnswer]
 ) -> dict[int, asyncpg.Record]:
     """Refuse, in `answers`, tenders that are not to be rewarded; return the payments that cards have shown before.
 
     Only what names a tender can be a purchase that a card message shows too, and waits for who takes such in.
     """
     tendered = {
-        place: _tendered(asked[place], facts[place])
-        for place in _open(asked, answers)
-        if asked[place].earning.tender is not None
+        position: _tendered(asked[position], facts[position])
+        for position in _open(asked, answers)
+        if asked[position].earning.tender is not None
     }
     if not tendered:
         return {}
-    answers |= {place: Answer(None, problem=told) for place, told in (await foreign(connection, tendered)).items()}
-    taken = {place: each for place, each in tendered.items() if place not in answers}
+    answers |= {
+        position: TillAnswer(None, problem=told)
+        for position, told in (await of_another_member(connection, tendered)).items()
+    }
+    taken = {position: each for position, each in tendered.items() if position not in answers}
     await lock_lanes(connection, sorted({each.account_id for each in taken.values()}))
-    answers |= {place: Answer(None, problem=told) for place, told in (await reported(connection, taken)).items()}
-    first = _first(asked, [place for place in taken if place not in answers])
-    return await seen_by_card(connection, {place: taken[place] for place in first})
+    answers |= {
+        position: TillAnswer(None, problem=told) for position, told in (await reported(connection, taken)).items()
+    }
+    first = _first(asked, [position for position in taken if position not in answers])
+    return await seen_by_card(connection, {position: taken[position] for position in first})
 
 
-def _answered(each: Asked, row: asyncpg.Record) -> Answer:
+def _answered(each: Asked, row: asyncpg.Record) -> TillAnswer:
     """Return the answer that stands under a call's key; another content is refused."""
     if row["content_hash"].hex() != each.write.content_hash:
-        return Answer(None, problem=IdempotencyKeyReused())
-    return Answer(row["answer"].encode(), replayed=True)
+        return TillAnswer(None, problem=IdempotencyKeyReused())
+    return TillAnswer(row["answer"].encode(), replayed=True)
 
 
 def _tendered(each: Asked, row: asyncpg.Record) -> Tendered:

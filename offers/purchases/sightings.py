@@ -114,7 +114,7 @@ def fresh_of(masters: MasterKeys, asked: Asked, facts: asyncpg.Record, seen: asy
     """
     purchase_id = new_record_id() if seen is None else seen["purchase_id"]
     # A sighting has its purchase's id, but when it is rung up again after an earlier one was taken back.
-    sighting_id = new_record_id() if seen is not None and seen["rung"] else purchase_id
+    sighting_id = new_record_id() if seen is not None and seen["at_till"] else purchase_id
     return Fresh(
         asked=asked,
         facts=facts,

@@ -84,7 +84,7 @@ ORDER BY s.account_id, s.occurred_at, s.purchase_id;
 -- they did, until the till took it back
 SELECT p.account_id, p.payment_id, p.purchase_id, p.fold, u.programme_id,
     EXISTS (SELECT FROM offers.till_sighting s
-            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id) AS rung
+            WHERE s.account_id = p.account_id AND s.purchase_id = p.purchase_id) AS at_till
 FROM offers.payment p JOIN offers.purchase u ON u.account_id = p.account_id AND u.purchase_id = p.purchase_id
 WHERE p.account_id = ANY ($1::bigint[]) AND p.auth_codes && $2::text[] AND p.merged_into IS NULL
 AND NOT EXISTS (SELECT FROM offers.till_sighting s

@@ -62,23 +62,25 @@ class Tendered(msgspec.Struct, frozen=True, kw_only=True):
         return self.account_id, each.source_id, each.card_token, code, each.place_id, each.amount_minor
 
 
-async def foreign(connection: Connection, tendered: Mapping[int, Tendered]) -> dict[int, Problem]:
-    """Return, by place, why tenders are not their member's: of no source of the programme, or another member's card."""
-    found: dict[int, Problem] = {place: UnknownSource() for place, each in tendered.items() if not each.known_source}
+async def of_another_member(connection: Connection, tendered: Mapping[int, Tendered]) -> dict[int, Problem]:
+    """Return, by position, why tenders are not their member's: of no source of theirs, or another member's card."""
+    found: dict[int, Problem] = {
+        position: UnknownSource() for position, each in tendered.items() if not each.known_source
+    }
     keys = {
-        place: card_key(each.programme_id, each.source_id, each.sighting.card_token or "")
-        for place, each in tendered.items()
+        position: card_key(each.programme_id, each.source_id, each.sighting.card_token or "")
+        for position, each in tendered.items()
     }
     rows = await connection.fetch(statements["card_owners"], sorted(set(keys.values()))) if keys else []
     owners = {row["card_key"]: row["member_id"] for row in rows}
-    for place, each in tendered.items():
-        if owners.get(keys[place], each.member_id) != each.member_id:
-            found.setdefault(place, TenderOfAnotherMember())
+    for position, each in tendered.items():
+        if owners.get(keys[position], each.member_id) != each.member_id:
+            found.setdefault(position, TenderOfAnotherMember())
     return found
 
 
 async def reported(connection: Connection, tendered: Mapping[int, Tendered]) -> dict[int, Problem]:
-    """Return, by place, which payments tills have reported before; the caller holds the accounts' lanes."""
+    """Return, by position, which payments tills have reported before; the caller holds the accounts' lanes."""
     if not tendered:
         return {}
     reports = await connection.fetch(
@@ -88,13 +90,13 @@ async def reported(connection: Connection, tendered: Mapping[int, Tendered]) -> 
     )
     found: dict[int, Problem] = {}
     first: dict[SamePayment, int] = {}
-    for place, each in tendered.items():
+    for position, each in tendered.items():
         for row in reports:
             if _standing_key(row) == each.same_payment and _is_near(row, each.sighting):
                 earning = ids.public_record("ern", row["account_id"], row["sighting_id"])
-                found.setdefault(place, PurchaseAlreadyReported(earning=earning))
-        if place not in found and first.setdefault(each.same_payment, place) != place:
-            found[place] = PurchaseAlreadyReported()
+                found.setdefault(position, PurchaseAlreadyReported(earning=earning))
+        if position not in found and first.setdefault(each.same_payment, position) != position:
+            found[position] = PurchaseAlreadyReported()
     return found
 
 
@@ -114,7 +116,7 @@ def _is_near(row: asyncpg.Record, sighting: TillSighting) -> bool:
 
 
 async def seen_by_card(connection: Connection, tendered: Mapping[int, Tendered]) -> dict[int, asyncpg.Record]:
-    """Return, by place, the payments that card messages have shown before; each is given once."""
+    """Return, by position, the payments that card messages have shown before; each is given once."""
     if not tendered:
         return {}
     rows = await connection.fetch(
@@ -126,12 +128,12 @@ async def seen_by_card(connection: Connection, tendered: Mapping[int, Tendered])
     places = await known_places(connection, [(row["programme_id"], payment) for row, payment in payments])
     seen: dict[int, asyncpg.Record] = {}
     taken: set[UUID] = set()
-    for place, each in tendered.items():
+    for position, each in tendered.items():
         for row, payment in payments:
             if row["account_id"] != each.account_id or row["purchase_id"] in taken:
                 continue
             if is_same_purchase(each.sighting, payment, places.resolve(row["programme_id"], payment).place_id):
-                seen[place] = row
+                seen[position] = row
                 taken.add(row["purchase_id"])
                 break
     return seen

@@ -28,7 +28,7 @@ class Truth(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Seen(StrEnum):
+class PurchaseSeen(StrEnum):
     """Where a purchase was seen."""
 
     CARD = "card"
@@ -50,7 +50,7 @@ class PurchaseFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     moment on the place's clock. `linked_at` is when the card was linked to the member (nothing for a till).
     """
 
-    seen: Seen
+    seen: PurchaseSeen
     occurred_at: datetime
     currency: str
     confirmed_minor: int
@@ -66,7 +66,7 @@ class PurchaseFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     linked_at: datetime | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class RuleOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one rule said, with a stable reason when it did not hold."""
 
     rule: str
@@ -92,7 +92,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version_id: int
     facts: PurchaseFacts
     activation: Activation | None
-    rules: tuple[Outcome, ...]
+    rules: tuple[RuleOutcome, ...]
     qualifies: Truth
     reason: str | None
     confirmed_points: int
@@ -114,7 +114,7 @@ def card_facts(
             occurred_at = payment.local_datetime.replace(tzinfo=zone).astimezone(UTC)
         local_at = occurred_at.astimezone(zone).replace(tzinfo=None)
     return PurchaseFacts(
-        seen=Seen.CARD,
+        seen=PurchaseSeen.CARD,
         occurred_at=occurred_at,
         currency=payment.currency,
         confirmed_minor=payment.confirmed_minor,
@@ -136,7 +136,7 @@ def till_facts(
 ) -> PurchaseFacts:
     """Return the facts of a purchase seen at a till: paid, in store, at a known place."""
     return PurchaseFacts(
-        seen=Seen.TILL,
+        seen=PurchaseSeen.TILL,
         occurred_at=occurred_at.astimezone(UTC),
         currency=currency,
         confirmed_minor=amount_minor,
@@ -172,7 +172,7 @@ def decide(facts: PurchaseFacts, activation: Activation | None, version: OfferVe
     )
 
 
-def _decisive(rules: tuple[Outcome, ...]) -> Outcome | None:
+def _decisive(rules: tuple[RuleOutcome, ...]) -> RuleOutcome | None:
     """Return the first broken rule, else the first unknown one, None when all held."""
     decisive = None
     for rule in rules:
@@ -217,9 +217,9 @@ def _points(spent_minor: int, version: OfferVersion) -> int:
     return min(points, version.cap_points_per_payment or POINTS_MAX)
 
 
-def _outcomes(facts: PurchaseFacts, activation: Activation | None, version: OfferVersion) -> Iterator[Outcome]:
+def _outcomes(facts: PurchaseFacts, activation: Activation | None, version: OfferVersion) -> Iterator[RuleOutcome]:
     """Yield every rule's outcome, in the order in which a reason is given to the member."""
-    if facts.seen is Seen.CARD:
+    if facts.seen is PurchaseSeen.CARD:
         linked = facts.linked_at is not None and facts.occurred_at >= facts.linked_at
         yield _told("linked", holds=linked, reason="not-linked-yet")
     yield from _activation(facts, activation, version)
@@ -237,19 +237,19 @@ def _outcomes(facts: PurchaseFacts, activation: Activation | None, version: Offe
         yield _told("minimum", holds=enough, reason="below-minimum")
 
 
-def _activation(facts: PurchaseFacts, activation: Activation | None, version: OfferVersion) -> Iterator[Outcome]:
+def _activation(facts: PurchaseFacts, activation: Activation | None, version: OfferVersion) -> Iterator[RuleOutcome]:
     if not version.activation_required:
         return
     if activation is None:
-        yield Outcome("activation", Truth.FALSE, "not-activated")
+        yield RuleOutcome("activation", Truth.FALSE, "not-activated")
     else:
         yield _told("activation", holds=facts.occurred_at >= activation.activated_at, reason="before-activation")
 
 
-def _place_and_time(facts: PurchaseFacts, version: OfferVersion) -> Iterator[Outcome]:
+def _place_and_time(facts: PurchaseFacts, version: OfferVersion) -> Iterator[RuleOutcome]:
     """Yield the rules that hang on the place; without one, its clock is unknown too."""
     if facts.place_id is None:
-        yield Outcome("place", Truth.UNKNOWN, facts.place_reason or UNKNOWN_PLACE)
+        yield RuleOutcome("place", Truth.UNKNOWN, facts.place_reason or UNKNOWN_PLACE)
     else:
         listed = facts.place_id in version.places if version.places else facts.place_partner == version.partner
         yield _told("place", holds=listed, reason="place-not-in-offer")
@@ -303,7 +303,7 @@ _NOTHING_SPENT: dict[PaymentState | None, str] = {
 
 
 _HELD = {
-    rule: Outcome(rule, Truth.TRUE)
+    rule: RuleOutcome(rule, Truth.TRUE)
     for rule in (
         "linked",
         "activation",
@@ -320,9 +320,9 @@ _HELD = {
 }
 
 
-def _told(rule: str, *, holds: bool, reason: str) -> Outcome:
-    return _HELD[rule] if holds else Outcome(rule, Truth.FALSE, reason)
+def _told(rule: str, *, holds: bool, reason: str) -> RuleOutcome:
+    return _HELD[rule] if holds else RuleOutcome(rule, Truth.FALSE, reason)
 
 
-def _known(rule: str, *, holds: bool | None, unknown: str, broken: str) -> Outcome:
-    return Outcome(rule, Truth.UNKNOWN, unknown) if holds is None else _told(rule, holds=holds, reason=broken)
+def _known(rule: str, *, holds: bool | None, unknown: str, broken: str) -> RuleOutcome:
+    return RuleOutcome(rule, Truth.UNKNOWN, unknown) if holds is None else _told(rule, holds=holds, reason=broken)

@@ -10,7 +10,7 @@ from koinon.database import Connection
 from koinon.ledger.model import Outcome
 from offers.model import DEFAULT_STACK_GROUP, OfferVersion
 from offers.rewarding.budgets import Share, grow_shares, held_shares, set_shares
-from offers.rewarding.decisions import Decision, Limit, Seen, limited
+from offers.rewarding.decisions import Decision, Limit, PurchaseSeen, limited
 from offers.rewarding.evidence import Contracts, Evidence
 from offers.rewarding.rewards import Contender, Reward, contender, reward
 
@@ -69,7 +69,7 @@ def plan_for(evidence: Evidence, contracts: Contracts) -> Plan:
     if evidence.stated_points and contracts.at(row["till_partner_id"], evidence.occurred_at) is not None:
         partners[TILL_STATED] = row["till_partner_id"]
         contenders.append(
-            Contender(seen=Seen.TILL, partner=row["till_partner"], confirmed_points=evidence.stated_points)
+            Contender(seen=PurchaseSeen.TILL, partner=row["till_partner"], confirmed_points=evidence.stated_points)
         )
     return Plan(
         evidence=evidence,

@@ -14,7 +14,7 @@ from koinon.places.model import identifier
 from offers.feeds.messages import MessageType
 from offers.model import DEFAULT_STACK_GROUP, OfferVersion
 from offers.payments.fold import Payment
-from offers.rewarding.decisions import Decision, Limit, Seen
+from offers.rewarding.decisions import Decision, Limit, PurchaseSeen
 
 STACKED_OUT = "stacked-out"
 TENDER_SPAN = timedelta(days=1)
@@ -28,7 +28,7 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
     """One reward that a purchase could earn: by an offer's decision, or as a brand's till stated it (no offer)."""
 
-    seen: Seen
+    seen: PurchaseSeen
     partner: str
     confirmed_points: int
     pending_points: int = 0
@@ -117,7 +117,7 @@ def _preference(contender: Contender) -> tuple[int, datetime, int, int, bool]:
         contender.activated_at or _ALWAYS,
         contender.offer_id,
         -contender.confirmed_points,
-        contender.seen is not Seen.TILL,
+        contender.seen is not PurchaseSeen.TILL,
     )
 
 

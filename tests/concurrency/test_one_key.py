@@ -8,7 +8,7 @@ import asyncpg
 from koinon import ids
 from koinon.callers.model import Caller
 from koinon.http.requests import Write
-from offers.purchases.earnings import Answer, earn_many
+from offers.purchases.earnings import TillAnswer, earn_many
 from offers.purchases.sightings import Asked, NewEarning, read_ids
 from tests.database.offers.kit import BOUGHT, KEYRING, Holder, League, balance
 
@@ -36,7 +36,7 @@ def asked(league: League, holder: Holder, content_hash: str = SAME, points: int 
     return read_ids(Write(caller=caller, key="k", content_hash=content_hash), earning)
 
 
-async def beside(league: League, holder: Holder, database: asyncpg.Pool, content_hash: str) -> Answer:
+async def beside(league: League, holder: Holder, database: asyncpg.Pool, content_hash: str) -> TillAnswer:
     """Return a call's answer when another process records its key after it has looked and before it writes."""
     async with database.acquire() as other:
         transaction = other.transaction()

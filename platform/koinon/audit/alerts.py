@@ -37,7 +37,7 @@ class Still(Struct, frozen=True, kw_only=True):
     journal_id: UUID | None = None
 
 
-class SetAside(Struct, frozen=True, kw_only=True):
+class SetAsideJournal(Struct, frozen=True, kw_only=True):
     """A journal that cannot become a leaf, and why."""
 
     account_id: int
@@ -108,7 +108,7 @@ async def stand_still(still: Still, explanation: str) -> None:
         await _raise(connection, still, [(None, None, None, explanation)])
 
 
-async def set_aside(connection: Connection, still: Still, journals: Sequence[SetAside]) -> None:
+async def set_aside(connection: Connection, still: Still, journals: Sequence[SetAsideJournal]) -> None:
     """Say of journals of a programme why they have no leaf."""
     await _raise(
         connection,

@@ -12,8 +12,8 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
-from koinon.audit.alerts import NO_LEAF, UNEXPECTED, Pauses, SetAside, Still, clear_journals, set_aside
-from koinon.audit.effects import LoggedJournal, NoLeaf, Part, Seen, effects
+from koinon.audit.alerts import NO_LEAF, UNEXPECTED, Pauses, SetAsideJournal, Still, clear_journals, set_aside
+from koinon.audit.effects import EffectOn, LoggedJournal, NoLeaf, Part, effects
 from koinon.audit.leaves import SALT_BYTES, journal_leaf, slots_for
 from koinon.audit.model import JournalFacts, JournalLeaf, PartyEffect
 from koinon.audit.stored import statements, stored_tiles
@@ -45,7 +45,7 @@ class Programme(Struct, frozen=True, kw_only=True):
 class Numbered(NamedTuple):
     """An effect with its partner's counter."""
 
-    seen: Seen
+    seen: EffectOn
     counter: int
 
 
@@ -58,7 +58,7 @@ class Made(NamedTuple):
 
 
 async def append_leaves(connection: Connection, locked: asyncpg.Record, leaves: Sequence[bytes]) -> int:
-    """Append leaves to the log that this transaction has locked, and return the first one's place.
+    """Append leaves to the log that this transaction has locked, and return the first one's index.
 
     Raises LogBroken when the stored tiles do not give the stored root, or when the size moved under the lock.
     """
@@ -124,7 +124,7 @@ class _Batch:
     """Makes the leaves of a programme's journals; what cannot become one is in `refused`."""
 
     def __init__(self, secret: bytes, programme: Programme, journals: Sequence[LoggedJournal]) -> None:
-        self.refused: list[SetAside] = []
+        self.refused: list[SetAsideJournal] = []
         self._secret = secret
         self._programme = programme
         self._journals = journals
@@ -149,7 +149,7 @@ class _Batch:
                 made.append(Made(journal, numbered, leaf))
         return made
 
-    def _effects(self, journal: LoggedJournal) -> list[Seen]:
+    def _effects(self, journal: LoggedJournal) -> list[EffectOn]:
         try:
             found = effects(journal)
             if not found:
@@ -200,7 +200,7 @@ class _Batch:
         if not isinstance(error, NoLeaf):
             log.error("a journal has no leaf", journal=name, exc_info=error)
         self.refused.append(
-            SetAside(
+            SetAsideJournal(
                 account_id=journal.account_id,
                 journal_id=journal.journal_id,
                 window_no=journal.window_no,
@@ -244,7 +244,7 @@ async def _names(connection: Connection, journals: Sequence[LoggedJournal]) -> d
 
 
 async def _counters(
-    connection: Connection, seen: Sequence[tuple[LoggedJournal, Sequence[Seen]]]
+    connection: Connection, seen: Sequence[tuple[LoggedJournal, Sequence[EffectOn]]]
 ) -> dict[tuple[int, int], int]:
     """Return the last counters of the partners and windows that effects are seen of, as far as they have one."""
     keys = sorted({(effect.partner_id, journal.window_no) for journal, each in seen for effect in each})
@@ -257,24 +257,24 @@ async def _counters(
 def _salts(count: int) -> Callable[[], bytes]:
     """Return a source of fresh salts that asks the system for randomness once."""
     source = os.urandom(SALT_BYTES * count)
-    places = iter(range(0, len(source), SALT_BYTES))
+    offsets = iter(range(0, len(source), SALT_BYTES))
 
     def new_salt() -> bytes:
-        place = next(places)
-        return source[place : place + SALT_BYTES]
+        offset = next(offsets)
+        return source[offset : offset + SALT_BYTES]
 
     return new_salt
 
 
 async def _keep_openings(connection: Connection, programme: Programme, made: Sequence[Made], first: int) -> None:
     rows = []
-    for place, (journal, each, leaf) in enumerate(made, start=first):
+    for leaf_index, (journal, each, leaf) in enumerate(made, start=first):
         for (seen, counter), opening in zip(each, leaf.effects, strict=True):
             shared = leaf.pieces[seen.piece] if seen.piece is not None else None
             rows.append(
                 (
-                    seen.partner_id, journal.window_no, counter, place, opening.slot, opening.salt, opening.content,
-                    journal.unit_id, seen.effect.value, seen.points, seen.version, seen.counterparty_id,
+                    seen.partner_id, journal.window_no, counter, leaf_index, opening.slot, opening.salt,
+                    opening.content, journal.unit_id, seen.effect.value, seen.points, seen.version, seen.counterparty_id,
                     seen.counterparty_version, shared.slot if shared else None, shared.salt if shared else None,
                     shared.content if shared else None,
                 )

@@ -36,7 +36,7 @@ class LoggedJournal(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class EffectOn(Struct, frozen=True, kw_only=True):
     """One effect on one partner; effects of one `piece` are the two sides of the same points."""
 
     partner_id: int
@@ -53,7 +53,7 @@ BURN_SIGNS = {"capture": 1, "reverse_burn": -1}
 TILL_EFFECTS = {"hold": Effect.HELD, "release": Effect.RELEASED}
 
 
-def effects(journal: LoggedJournal) -> list[Seen]:
+def effects(journal: LoggedJournal) -> list[EffectOn]:
     """Return the effects of a journal on its parties, in a fixed order.
 
     Raises NoLeaf for a kind that no party is known to see, and for points that nobody accepted.
@@ -61,7 +61,7 @@ def effects(journal: LoggedJournal) -> list[Seen]:
     if journal.kind in ISSUER_EFFECTS:
         effect, sign = ISSUER_EFFECTS[journal.kind]
         return [
-            Seen(partner_id=issuer, effect=effect, points=sign * points, version=version)
+            EffectOn(partner_id=issuer, effect=effect, points=sign * points, version=version)
             for issuer, version, points in _by_issuer(journal.parts)
         ]
     if journal.kind in BURN_SIGNS:
@@ -69,7 +69,7 @@ def effects(journal: LoggedJournal) -> list[Seen]:
     if journal.kind in TILL_EFFECTS:
         first = journal.parts[0]
         return [
-            Seen(
+            EffectOn(
                 partner_id=_some(first.acceptor_id),
                 effect=TILL_EFFECTS[journal.kind],
                 points=sum(part.points for part in journal.parts),
@@ -87,12 +87,12 @@ def _by_issuer(parts: Iterable[Part]) -> list[tuple[int, int, int]]:
     return [(issuer, version, points) for (issuer, version), points in sums.items()]
 
 
-def _burnt(parts: Sequence[Part], sign: int) -> list[Seen]:
-    seen: list[Seen] = []
+def _burnt(parts: Sequence[Part], sign: int) -> list[EffectOn]:
+    seen: list[EffectOn] = []
     for piece, part in enumerate(parts):
         acceptor, acceptor_version = _some(part.acceptor_id), _some(part.acceptor_version)
         seen.append(
-            Seen(
+            EffectOn(
                 partner_id=part.issuer_id,
                 effect=Effect.HONOURED,
                 points=sign * part.points,
@@ -103,7 +103,7 @@ def _burnt(parts: Sequence[Part], sign: int) -> list[Seen]:
             )
         )
         seen.append(
-            Seen(
+            EffectOn(
                 partner_id=acceptor,
                 effect=Effect.ACCEPTED,
                 points=sign * part.points,

@@ -119,7 +119,7 @@ class CommitmentTree:
         """Return the root hash."""
         return self._tree.root()
 
-    def place(self, item: bytes) -> tuple[int, list[bytes]]:
+    def path(self, item: bytes) -> tuple[int, list[bytes]]:
         """Return a commitment's index and inclusion proof; a commitment that is not here is a KeyError."""
         index = self._places[item]
         return index, self._tree.inclusion_proof(index)

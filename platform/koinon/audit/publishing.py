@@ -167,4 +167,4 @@ def _entries(rows: Iterable[asyncpg.Record]) -> list[BundleEntry]:
 
 
 def _hashes(proof: bytes) -> list[bytes]:
-    return [proof[place : place + HASH_BYTES] for place in range(0, len(proof), HASH_BYTES)]
+    return [proof[start : start + HASH_BYTES] for start in range(0, len(proof), HASH_BYTES)]

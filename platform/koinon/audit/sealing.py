@@ -48,11 +48,11 @@ async def _seal_window(connection: Connection, locked: asyncpg.Record, programme
     commitments = [commitment(salt, content) for salt, content in zip(salts, contents, strict=True)]
     tree = CommitmentTree(commitments)
     leaf = seal_leaf(rfc3339(machine_now()), programme.code, window_no, tree.root)
-    place = await append_leaves(connection, locked, [leaf])
-    places = [tree.place(item) for item in commitments]
+    leaf_index = await append_leaves(connection, locked, [leaf])
+    paths = [tree.path(item) for item in commitments]
     await connection.execute(
-        statements["add_seals"], programme.programme_id, window_no, programme.log_id, place, tree.size,
-        [row["partner_id"] for row in rows], salts, contents, outstanding, [index for index, _ in places],
-        [b"".join(proof) for _, proof in places],
+        statements["add_seals"], programme.programme_id, window_no, programme.log_id, leaf_index, tree.size,
+        [row["partner_id"] for row in rows], salts, contents, outstanding, [index for index, _ in paths],
+        [b"".join(proof) for _, proof in paths],
     )  # fmt: skip
     await connection.execute(statements["set_sealed"], programme.programme_id, window_no)

@@ -129,8 +129,8 @@ async def _append_submissions(connection: Connection, locked: asyncpg.Record, ea
     if (longest := max(len(row["leaf"]) for row in submissions)) > ENTRY_BYTES_MAX:
         raise ValueError(f"a leaf has {longest} bytes, and an entry of the log at most {ENTRY_BYTES_MAX}")
     first = await append_leaves(connection, locked, [row["leaf"] for row in submissions])
-    places = list(range(first, first + len(submissions)))
-    await connection.execute(statements["mark_submissions"], [row["submission_id"] for row in submissions], places)
+    indexes = list(range(first, first + len(submissions)))
+    await connection.execute(statements["mark_submissions"], [row["submission_id"] for row in submissions], indexes)
     return True
 
 

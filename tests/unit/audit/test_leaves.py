@@ -224,11 +224,11 @@ def test_every_party_finds_its_place_under_the_root(commitments: set[bytes]) -> 
     assert tree.size == len(commitments)
     assert tree.root == CommitmentTree(sorted(commitments, reverse=True)).root
     for item in commitments:
-        index, proof = tree.place(item)
+        index, proof = tree.path(item)
         assert sorted(commitments)[index] == item
         assert verify_inclusion(index, tree.size, leaf_hash(item), proof, tree.root)
     with pytest.raises(KeyError):
-        tree.place(b"another")
+        tree.path(b"another")
 
 
 def test_a_window_without_partners_has_the_empty_root() -> None:

@@ -8,7 +8,7 @@ import pytest
 from load_tests.driver.standing import Brand, Processor, Session, Standing
 from load_tests.ground import BATCH_SIZES, Ground, ground_of
 from load_tests.simulator import make_coalition
-from offers.feeds.reading import Refused, read_message
+from offers.feeds.reading import RefusedMessage, read_message
 
 MEMBERS = 20
 
@@ -63,7 +63,7 @@ def test_every_drawn_message_is_taken(ground: Ground, source: str) -> None:
         assert len(batch) in BATCH_SIZES.choices
         for message in batch:
             assert message["message_id"].startswith(f"run-{source}-")
-            assert not isinstance(read_message(msgspec.json.encode(message), source), Refused)
+            assert not isinstance(read_message(msgspec.json.encode(message), source), RefusedMessage)
             ids[message["message_id"]] += 1
 
     assert 1 < sum(count - 1 for count in ids.values()) < ids.total() // 10

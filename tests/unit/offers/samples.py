@@ -7,7 +7,7 @@ import msgspec
 
 from koinon.places.model import Resolution
 from offers.feeds.messages import CardMessage
-from offers.feeds.reading import Refused, read_message
+from offers.feeds.reading import RefusedMessage, read_message
 from offers.model import Activation, OfferVersion, PointsPerAmount
 from offers.payments.fold import Payment, fold
 from offers.rewarding.decisions import Decision, PlaceFacts, card_facts, decide
@@ -42,7 +42,7 @@ def message(
 ) -> CardMessage:
     """Return a canonical message, read as its feed reads it."""
     read = read_message(msgspec.json.encode(body(kind, amount_minor, **fields)), source)
-    assert not isinstance(read, Refused), read
+    assert not isinstance(read, RefusedMessage), read
     return read
 
 

@@ -11,7 +11,16 @@ from koinon.places.model import Resolution
 from offers.model import OfferVersion
 from offers.payments.fold import Payment, fold
 from offers.rewarding.candidates import Index, concerns, earliest_local, listing_of
-from offers.rewarding.decisions import Decision, PlaceFacts, PurchaseFacts, Seen, Truth, card_facts, decide, till_facts
+from offers.rewarding.decisions import (
+    Decision,
+    PlaceFacts,
+    PurchaseFacts,
+    PurchaseSeen,
+    Truth,
+    card_facts,
+    decide,
+    till_facts,
+)
 from tests.unit.offers.samples import LINKED_AT, activation, message, version
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -168,7 +177,9 @@ def test_what_was_switched_on_concerns_the_brands_other_places_and_unknown_ones(
     """The member is told that the place is not in the offer, or that nobody knows it; other brands say nothing."""
     made = version(places=(1,))
     known = [till_facts(amount_minor=100, currency="EUR", occurred_at=NOON, place=place) for place in PLACES]
-    unknown = msgspec.structs.replace(known[0], seen=Seen.CARD, place_id=None, place_partner=None, local_at=None)
+    unknown = msgspec.structs.replace(
+        known[0], seen=PurchaseSeen.CARD, place_id=None, place_partner=None, local_at=None
+    )
 
     assert [concerns(made, [each]) for each in known] == [True, True, True, False, False]
     assert concerns(made, [unknown])

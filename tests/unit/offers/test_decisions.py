@@ -13,10 +13,10 @@ from offers.payments.fold import fold
 from offers.rewarding.decisions import (
     Decision,
     Limit,
-    Outcome,
     PlaceFacts,
     PurchaseFacts,
-    Seen,
+    PurchaseSeen,
+    RuleOutcome,
     Truth,
     card_facts,
     decide,
@@ -65,15 +65,15 @@ def test_a_decision_carries_every_rule() -> None:
     offer = version(minimum_minor=6000, channels=(Channel.IN_STORE,), mcc_included=("5411",))
 
     assert decided(fold([message()]), offer).rules == (
-        Outcome("linked", Truth.TRUE),
-        Outcome("activation", Truth.TRUE),
-        Outcome("spend", Truth.TRUE),
-        Outcome("currency", Truth.TRUE),
-        Outcome("place", Truth.TRUE),
-        Outcome("window", Truth.TRUE),
-        Outcome("mcc", Truth.TRUE),
-        Outcome("channel", Truth.UNKNOWN, "unknown-channel"),
-        Outcome("minimum", Truth.FALSE, "below-minimum"),
+        RuleOutcome("linked", Truth.TRUE),
+        RuleOutcome("activation", Truth.TRUE),
+        RuleOutcome("spend", Truth.TRUE),
+        RuleOutcome("currency", Truth.TRUE),
+        RuleOutcome("place", Truth.TRUE),
+        RuleOutcome("window", Truth.TRUE),
+        RuleOutcome("mcc", Truth.TRUE),
+        RuleOutcome("channel", Truth.UNKNOWN, "unknown-channel"),
+        RuleOutcome("minimum", Truth.FALSE, "below-minimum"),
     )
     assert decided(fold([message()]), offer).reason == "below-minimum"
 
@@ -155,7 +155,7 @@ def test_without_a_place_nothing_is_guessed(reason: str) -> None:
     decision = decide(facts, activation(offer), offer)
 
     assert (decision.qualifies, decision.reason, decision.pending_points) == (Truth.UNKNOWN, reason, 0)
-    assert Outcome("weekday", Truth.UNKNOWN, "unknown-time") in decision.rules
+    assert RuleOutcome("weekday", Truth.UNKNOWN, "unknown-time") in decision.rules
 
 
 def test_a_broken_rule_goes_before_an_unknown_one() -> None:
@@ -326,7 +326,7 @@ def test_a_till_sees_a_purchase_that_is_paid() -> None:
     decision = decide(facts, activation(offer), offer)
 
     assert (decision.confirmed_points, decision.pending_points) == (500, 0)
-    assert facts.seen is Seen.TILL
+    assert facts.seen is PurchaseSeen.TILL
     assert facts.local_at == local("2026-03-02T12:00")
 
 
@@ -390,7 +390,7 @@ def test_a_good_version_has_no_faults() -> None:
 def test_versions_and_facts_travel_as_json() -> None:
     """What is stored is read back the same."""
     offer = version(hours=(Hours(since=time(9), until=time(17)),), channels=(Channel.ONLINE,), places=(7,))
-    facts = PurchaseFacts(seen=Seen.CARD, occurred_at=LINKED_AT, currency="EUR", confirmed_minor=1)
+    facts = PurchaseFacts(seen=PurchaseSeen.CARD, occurred_at=LINKED_AT, currency="EUR", confirmed_minor=1)
 
     assert msgspec.json.decode(msgspec.json.encode(offer), type=OfferVersion) == offer
     assert msgspec.json.decode(msgspec.json.encode(facts), type=PurchaseFacts) == facts

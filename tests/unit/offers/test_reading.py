@@ -11,7 +11,7 @@ from koinon.money import EXPONENTS
 from koinon.places.model import Facilitator, Merchant, Network, message_keys
 from offers.feeds.currencies import NUMERIC, letters
 from offers.feeds.messages import CardMessage, Channel, Components, MessageType
-from offers.feeds.reading import DETAILS, Refused, content_hash, looks_like_card_number, read_message
+from offers.feeds.reading import DETAILS, RefusedMessage, content_hash, looks_like_card_number, read_message
 from tests.unit.offers.samples import body, message
 
 CARD_NUMBER = "4111111111111111"
@@ -82,14 +82,14 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def read(**fields: Any) -> CardMessage | Refused:
+def read(**fields: Any) -> CardMessage | RefusedMessage:
     """Read a message with some fields changed."""
     return read_message(msgspec.json.encode(body(**fields)), "src_a")
 
 
-def faults(sent: CardMessage | Refused) -> list[tuple[str, str]]:
+def faults(sent: CardMessage | RefusedMessage) -> list[tuple[str, str]]:
     """Return the pointer and the code of every fault."""
-    assert isinstance(sent, Refused)
+    assert isinstance(sent, RefusedMessage)
     return [(fault.pointer, fault.code) for fault in sent.faults]
 
 
@@ -237,7 +237,7 @@ def test_all_faults_of_a_message_are_told_at_once() -> None:
         ("/currency", "missing-field"),
         ("/mcc", "bad-format"),
     ]
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedMessage)
     assert refused.message_id == "authorisation-50"
 
 
@@ -270,7 +270,7 @@ def test_a_refusal_never_repeats_a_card_number(changes: dict[str, Any]) -> None:
     """Wherever a card number was put, the answer does not hold it, in one piece or in several."""
     refused = read(**changes)
 
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedMessage)
     answer = msgspec.json.encode(refused).decode()
     assert CARD_NUMBER not in "".join(symbol for symbol in answer if symbol.isdigit())
 

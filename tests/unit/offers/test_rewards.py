@@ -8,7 +8,7 @@ import pytest
 
 from offers.model import PointsPerAmount
 from offers.payments.fold import Payment, fold
-from offers.rewarding.decisions import Limit, Seen, decide, limited, re_execute, till_facts
+from offers.rewarding.decisions import Limit, PurchaseSeen, decide, limited, re_execute, till_facts
 from offers.rewarding.rewards import STACKED_OUT, Contender, TillSighting, contender, is_same_purchase, reward
 from tests.unit.offers.samples import ACTIVATED_AT, HELSINKI, activation, decided, message, version
 
@@ -17,12 +17,12 @@ BOUGHT_AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 def stated(points: int, **fields: Any) -> Contender:
     """Return a reward as a brand's till stated it."""
-    return Contender(seen=Seen.TILL, partner="grocer", confirmed_points=points, **fields)
+    return Contender(seen=PurchaseSeen.TILL, partner="grocer", confirmed_points=points, **fields)
 
 
 def offered(points: int, offer_id: int = 1, **fields: Any) -> Contender:
     """Return a reward of an offer, by card."""
-    return Contender(seen=Seen.CARD, partner="grocer", confirmed_points=points, offer_id=offer_id, **fields)
+    return Contender(seen=PurchaseSeen.CARD, partner="grocer", confirmed_points=points, offer_id=offer_id, **fields)
 
 
 def sighting(**fields: Any) -> TillSighting:
@@ -55,12 +55,12 @@ def test_a_purchase_seen_at_the_till_too_is_rewarded_once() -> None:
     rewards = [reward([till, contender(decided(fold(messages), offer), offer)]) for messages in steps]
 
     assert [[(won.seen, won.points) for won in each.winners] for each in rewards] == [
-        [(Seen.CARD, 500)],
-        [(Seen.CARD, 480)],
-        [(Seen.TILL, 450)],
+        [(PurchaseSeen.CARD, 500)],
+        [(PurchaseSeen.CARD, 480)],
+        [(PurchaseSeen.TILL, 450)],
     ]
     lost = rewards[0].stacked_out[0]
-    assert (lost.seen, lost.points) == (Seen.TILL, 0)
+    assert (lost.seen, lost.points) == (PurchaseSeen.TILL, 0)
     assert lost.decision is not None
     assert (lost.decision.reason, lost.decision.confirmed_points) == (STACKED_OUT, 0)
     assert re_execute(lost.decision, half) == lost.decision

@@ -8,7 +8,7 @@ import pytest
 from load_tests.simulator import Scale, make_coalition, make_day
 from load_tests.simulator.model import CardMessage as Sent
 from offers.feeds.messages import CardMessage
-from offers.feeds.reading import Refused, read_message
+from offers.feeds.reading import RefusedMessage, read_message
 from offers.payments.fold import payments
 
 FIREWALL = {"card-number-in-descriptor", "card-number-in-extra"}
@@ -23,14 +23,14 @@ def sent() -> list[Sent]:
     return [each for phase in plan.phases for each in phase.card_messages]
 
 
-def read(message: Sent) -> CardMessage | Refused:
+def read(message: Sent) -> CardMessage | RefusedMessage:
     """Read a message as its feed does."""
     return read_message(msgspec.json.encode(message.body), message.source)
 
 
 def test_bad_messages_are_refused_and_no_others(sent: list[Sent]) -> None:
     """Each fault that the simulator puts in is found; what it means to be taken is taken."""
-    verdicts = [(each, isinstance(read(each), Refused)) for each in sent]
+    verdicts = [(each, isinstance(read(each), RefusedMessage)) for each in sent]
 
     assert {each.fault for each, refused in verdicts if refused and each.expected != "refused"} == set()
     assert {each.fault for each, refused in verdicts if not refused and each.expected == "refused"} <= FIREWALL

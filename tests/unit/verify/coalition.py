@@ -240,7 +240,7 @@ class Coalition:
             self.leaves.append(leaf)
         committed = {}
         for partner, content in contents.items():
-            place, proof = tree.place(commitments[partner])
+            place, proof = tree.path(commitments[partner])
             committed[partner] = Committed(
                 index=index,
                 leaf=leaf,
