@@ -14,7 +14,7 @@ from koinon.members.web import of_member, record_of_cursor
 from koinon.parties.operations import UnknownPartner
 from koinon.problems import invalid_field
 from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.openapi import Keyed, gives, reads, writes
 from koinon.web.requests import once, write_of
 from offers import activations, catalogue, purchases
 from offers.activations import Activation, ActivationNotNeeded, MemberOffer, NewActivation, OfferEnded
@@ -124,7 +124,8 @@ async def list_my_offers(
     operation_id="activateOffer",
     summary="Switch an offer on",
     operation_class=Keyed,
-    responses=writes(201, Activation, UnknownOffer, OfferEnded, ActivationNotNeeded),
+    responses=writes(201, Activation, UnknownOffer, OfferEnded, ActivationNotNeeded)
+    | gives(200, Activation, "It was on already.", example={"new": False}),
 )
 async def activate_offer(request: Asking, data: JSONBody[NewActivation]) -> Response[bytes]:
     """Switch an offer on from now on, in the version and with the terms of this moment.

@@ -32,7 +32,7 @@ from koinon.members.pending import pending_sources
 from koinon.members.reading import Event
 from koinon.problems import invalid_field
 from koinon.web.cursors import Page, PageCursor, PageLimit
-from koinon.web.openapi import Keyed, reads, writes
+from koinon.web.openapi import Keyed, gives, reads, writes
 from koinon.web.requests import once, write_of
 
 PAGE = 50
@@ -57,7 +57,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     operation_id="enrolMember",
     summary="Enrol a member",
     operation_class=Keyed,
-    responses=writes(201, Enrolment, ContactMissing, ContactsOfTwoMembers),
+    responses=writes(201, Enrolment, ContactMissing, ContactsOfTwoMembers)
+    | gives(200, Enrolment, "It was a member already.", example={"new": False}),
 )
 async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[bytes]:
     """Enrol a person by e-mail, telephone or both, with their consents for this partner.
