@@ -10,7 +10,7 @@ from koinon.callers.guards import require
 from koinon.callers.model import Caller
 from koinon.database import pool
 from koinon.http.cursors import Page, PageCursor, PageLimit
-from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.openapi import Keyed, gives, reads, writes
 from koinon.http.requests import once, write_of
 from koinon.members.web import of_member, record_of_cursor
 from koinon.parties.operations import UnknownPartner
@@ -126,7 +126,8 @@ async def list_my_offers(
     operation_id="activateOffer",
     summary="Switch an offer on",
     operation_class=Keyed,
-    responses=writes(201, Activation, UnknownOffer, OfferEnded, ActivationNotNeeded),
+    responses=writes(201, Activation, UnknownOffer, OfferEnded, ActivationNotNeeded)
+    | gives(200, Activation, "It was on already.", example={"new": False}),
 )
 async def activate_offer(request: Asking, data: JSONBody[NewActivation]) -> Response[bytes]:
     """Switch an offer on from now on, in the version and with the terms of this moment.

@@ -274,9 +274,9 @@ async def _keep_openings(connection: Connection, programme: Programme, made: Seq
             rows.append(
                 (
                     seen.partner_id, journal.window_no, counter, leaf_index, opening.slot, opening.salt,
-                    opening.content, journal.unit_id, seen.effect.value, seen.points, seen.version, seen.counterparty_id,
-                    seen.counterparty_version, shared.slot if shared else None, shared.salt if shared else None,
-                    shared.content if shared else None,
+                    opening.content, journal.unit_id, seen.effect.value, seen.points, seen.version,
+                    seen.counterparty_id, seen.counterparty_version, shared.slot if shared else None,
+                    shared.salt if shared else None, shared.content if shared else None,
                 )
             )  # fmt: skip
     await connection.execute(

@@ -15,7 +15,7 @@ from koinon.clock import machine_now
 from koinon.database import Connection, pool
 from koinon.fields import MemberId
 from koinon.http.cursors import Page, PageCursor, PageLimit
-from koinon.http.openapi import Keyed, reads, writes
+from koinon.http.openapi import Keyed, gives, reads, writes
 from koinon.http.requests import once, write_of
 from koinon.members import operations, pay_codes, reading
 from koinon.members.model import Wallet
@@ -60,7 +60,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     operation_id="enrolMember",
     summary="Enrol a member",
     operation_class=Keyed,
-    responses=writes(201, Enrolment, ContactMissing, ContactsOfTwoMembers),
+    responses=writes(201, Enrolment, ContactMissing, ContactsOfTwoMembers)
+    | gives(200, Enrolment, "It was a member already.", example={"new": False}),
 )
 async def enrol_member(request: Asking, data: JSONBody[NewMember]) -> Response[bytes]:
     """Enrol a person by e-mail, telephone or both, with their consents for this partner.
