@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from koinon import keyring
+from koinon.audit.operations import open_log
 from koinon.audit.sequencer import sequence
 from koinon.database import transaction
 from koinon.ledger.operations import Ledger, close_flipped_windows, flip_window, post
@@ -20,7 +21,6 @@ from tests.ledger_kit import NOW, TODAY, Coalition
 
 BARRIER = "SELECT barrier_xid IS NOT NULL FROM ledger.settlement_window WHERE window_no = 1"
 STATE = "SELECT state FROM ledger.settlement_window WHERE window_no = 1"
-PARTNER = "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)"
 SUBMISSIONS = "LOCK TABLE audit.submission"
 
 
@@ -32,6 +32,17 @@ def runtime(tmp_path: Path) -> Runtime:
     return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
 
 
+async def with_log(kit: Coalition) -> None:
+    """Give the coalition's programme its log, and the log a partner to write of."""
+    async with transaction() as connection:
+        await open_log(connection, programme_id=kit.programme_id, mode="sandbox")
+        await connection.execute(
+            "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, 'grocer', 'Grocer')",
+            kit.grocer,
+            kit.programme_id,
+        )
+
+
 async def test_a_journal_that_comes_after_the_look_is_waited_for(
     database: asyncpg.Pool, database_url: str, coalition: Coalition, session: Open, runtime: Runtime
 ) -> None:
@@ -40,7 +51,7 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     The sequencer, stopped between the two looks at what was handed in to the log, must look again and leave the seal.
     """
     kit, writer, owner = coalition, await session(), await asyncpg.connect(database_url)
-    await database.execute(PARTNER, kit.grocer, kit.programme_id, "grocer")
+    await with_log(kit)
     late = writer.transaction()
     await late.start()
     await post(writer, kit.programme_id, [kit.earn(await kit.account(writer), 70)])
@@ -71,7 +82,7 @@ async def test_a_second_sequencer_leaves_the_log_to_the_first(
 ) -> None:
     """One process appends at a time; another finds nothing to do and does not stand in line."""
     kit = coalition
-    await database.execute(PARTNER, kit.grocer, kit.programme_id, "grocer")
+    await with_log(kit)
     async with transaction() as connection:
         await post(connection, kit.programme_id, [kit.earn(await kit.account(connection), 70)])
 
@@ -79,5 +90,5 @@ async def test_a_second_sequencer_leaves_the_log_to_the_first(
         assert await sequence(runtime)
         assert not await passes(connection, aside(sequence(runtime)), database)
 
-    assert await database.fetchval("SELECT size FROM audit.log") == 1
+    assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = $1", kit.programme_id) == 1
     assert not await sequence(runtime)
