@@ -23,6 +23,7 @@ from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pen
 
 TORN = '{"message_id": "m1", "card_to'
 INBOX = "SELECT message_id, state, tries, set_aside_at FROM offers.inbox WHERE state = 'new' ORDER BY received_at"
+STATEMENTS = intake.statements | rewarding.statements
 
 
 async def work(now: datetime = NOW) -> None:
@@ -169,7 +170,7 @@ async def test_what_was_done_meanwhile_is_not_taken(database: asyncpg.Pool) -> N
     for statement, rows in (("take_messages", messages), ("take_purchases", purchases)):
         assert len(rows) == 2
         columns = [list(column) for column in zip(*map(tuple, rows), strict=True)]
-        assert await database.fetch(intake.statements[statement], *columns, 10) == []
+        assert await database.fetch(STATEMENTS[statement], *columns, 10) == []
 
 
 async def test_what_was_set_aside_crowds_nothing_out(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +209,7 @@ async def test_a_queue_is_read_by_its_index(database: asyncpg.Pool, statement: s
     """However long the history is, a slice reads what is not done by its own index, in order, and sorts nothing."""
     async with database.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
-        rows = await connection.fetch(f"EXPLAIN {intake.statements[statement]}", NOW, 10)
+        rows = await connection.fetch(f"EXPLAIN {STATEMENTS[statement]}", NOW, 10)
     plan = "\n".join(row[0] for row in rows)
 
     assert f"Index Scan using {index}" in plan
