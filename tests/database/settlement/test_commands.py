@@ -197,5 +197,5 @@ async def test_settle_says_that_the_log_is_stopped(coalition: Coalition, databas
     code, output, errors = await koinon(database_url, tmp_path, "settle", "--programme", "league", *NOW)
 
     assert (code, output) == (1, "")
-    assert "the log is stopped: the tiles of " in errors
+    assert "league: its log is stopped: the tiles of " in errors
     assert await recorded() == before
