@@ -1,7 +1,7 @@
 """What PostgreSQL would do to run a statement: the parts of its plan that read a table or an index whole."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -65,8 +65,17 @@ def whole_reads(plan: dict[str, Any], sizes: Sizes) -> list[str]:
     return sorted(set(found))
 
 
-async def planned(connection: asyncpg.Connection, sql: str) -> dict[str, Any]:
-    """Return the plan that a statement has whatever its parameters are."""
-    explained = await connection.fetchval(f"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {sql}")
+async def planned(connection: asyncpg.Connection, sql: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the plan that a statement has whatever its parameters are, or with these expressions for them."""
+    parameters = (await connection.prepare(sql)).get_parameters()
+    given = ", ".join(arguments or ["NULL"] * len(parameters))
+    mode = "force_custom_plan" if arguments else "force_generic_plan"
+    await connection.execute(f"SET plan_cache_mode = {mode}; PREPARE planned AS {sql}")
+    try:
+        explained = await connection.fetchval(
+            f"EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE planned{f'({given})' if given else ''}"
+        )
+    finally:
+        await connection.execute("DEALLOCATE planned")
     plan: dict[str, Any] = msgspec.json.decode(explained)[0]["Plan"]
     return plan
