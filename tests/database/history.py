@@ -171,7 +171,15 @@ COLUMNS = {
     f"parties.{table}.{column}": "1"
     for table, columns in {
         "programme": ("face_value_num", "face_value_den"),
-        "contract": ("price_num", "price_den", "fee_num", "fee_den", "issue_share_num", "issue_share_den", "honour_den"),
+        "contract": (
+            "price_num",
+            "price_den",
+            "fee_num",
+            "fee_den",
+            "issue_share_num",
+            "issue_share_den",
+            "honour_den",
+        ),
     }.items()
     for column in columns
 }

@@ -1,4 +1,4 @@
-"""What PostgreSQL would do to run a statement: the parts of its plan that read a table or an index whole."""
+"""What PostgreSQL would do to run a statement: the parts of its plan that read many rows."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -36,33 +36,54 @@ async def sizes(connection: asyncpg.Connection) -> Sizes:
     )
 
 
-def _nodes(node: dict[str, Any], schema: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each node of a plan under the schema of the table that it or the node above reads."""
-    schema = node.get("Schema", schema)
-    yield schema, node
-    for part in node.get("Plans", ()):
-        yield from _nodes(part, schema)
+class Part(NamedTuple):
+    """A node of a plan, the schema of the table that it or the node above reads, and whether a LIMIT ends it early."""
+
+    node: dict[str, Any]
+    schema: str
+    limited: bool
 
 
-def whole_reads(plan: dict[str, Any], sizes: Sizes) -> list[str]:
-    """Return what a plan reads from end to end that is not small: tables, and indexes that nothing narrows down.
+def parts(node: dict[str, Any], schema: str = "", *, limited: bool = False) -> Iterator[Part]:
+    """Yield a plan node by node.
 
-    An index is narrowed down by a condition on the column that it starts with; what a condition on a later column
-    alone leaves out has been read.
+    What sorts, sums up or hashes reads all of its rows before it gives the first, and what filters may have to read on and
+    on; an outer join leaves nothing out.
     """
-    found = []
-    for schema, node in _nodes(plan):
+    schema = node.get("Schema", schema)
+    yield Part(node, schema, limited)
+    kind = node["Node Type"]
+    whole = (
+        kind in {"Sort", "Hash", "Materialize"}
+        or (kind == "Aggregate" and node["Strategy"] != "Sorted")
+        or "Filter" in node
+        or ("Join Filter" in node and node["Join Type"] != "Left")
+    )
+    for part in node.get("Plans", ()):
+        yield from parts(part, schema, limited=(limited or kind == "Limit") and not whole)
+
+
+def long_reads(plan: dict[str, Any], sizes: Sizes) -> list[str]:
+    """Return what of a plan reads many rows: of a table, or of an index without a condition that leaves few.
+
+    A condition counts that is on the column which the index starts with: what one on a later column alone leaves out
+    has been read. How many rows it leaves is the planner's guess, unless a LIMIT ends the reading.
+    """
+    found = set()
+    for node, schema, limited in parts(plan):
+        narrowed = False
         if node["Node Type"] in {"Seq Scan", "Sample Scan"}:
-            read, narrowed = f"{schema}.{node['Relation Name']}", False
+            read = f"{schema}.{node['Relation Name']}"
         elif "Index Name" in node:
             read = f"{schema}.{node['Index Name']}"
-            column = sizes.first_columns[read]
-            narrowed = re.search(rf"\((?:ROW\()?(?:\w+\.)?{column}\b", node.get("Index Cond", "")) is not None
+            condition = rf"\((?:ROW\()?(?:\w+\.)?{sizes.first_columns[read]}\b"
+            narrowed = re.search(condition, node.get("Index Cond", "")) is not None
+            narrowed = narrowed and (limited or node["Plan Rows"] <= FEW)
         else:
             continue
         if not narrowed and sizes.rows[read] > FEW:
-            found.append(f"{node['Node Type']} of {read}")
-    return sorted(set(found))
+            found.add(f"{node['Node Type']} of {read}")
+    return sorted(found)
 
 
 async def planned(connection: asyncpg.Connection, sql: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
