@@ -113,6 +113,18 @@ BEGIN
 END
 $$;
 
+-- Whoever changes accounts' purchases holds their lanes: each by its key, in one order for all.
+CREATE OR REPLACE FUNCTION offers.lock_lanes(p_accounts bigint[])
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    wanted bigint;
+BEGIN
+    FOR wanted IN SELECT DISTINCT g.account_id FROM unnest(p_accounts) AS g (account_id) ORDER BY 1 LOOP
+        PERFORM FROM offers.lane l WHERE l.account_id = wanted FOR UPDATE;
+    END LOOP;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION offers.take_budgets(p_offer_ids bigint[], p_before timestamptz)
 RETURNS TABLE (offer_id bigint, swept_at timestamptz) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column

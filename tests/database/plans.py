@@ -47,8 +47,8 @@ class Part(NamedTuple):
 def parts(node: dict[str, Any], schema: str = "", *, limited: bool = False) -> Iterator[Part]:
     """Yield a plan node by node.
 
-    What sorts, sums up or hashes reads all of its rows before it gives the first, and what filters may have to read on and
-    on; an outer join leaves nothing out.
+    What sorts, sums up or hashes reads all of its rows before it gives the first, and what filters may have to
+    read on and on; an outer join leaves nothing out.
     """
     schema = node.get("Schema", schema)
     yield Part(node, schema, limited)
