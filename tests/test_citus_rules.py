@@ -64,7 +64,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
             "rewarding.carried_to",
         ),
         BY_KEY,
-    ),  # fmt: skip
+    ),
     "torn_unions": {"offers.set_aside": "two lists, one under the other: nothing is true of both together"},
 }
 
@@ -209,18 +209,15 @@ EXAMPLES = {
     ),
     travelling_tables: (
         "SELECT FROM unnest($1::bigint[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id",
-        "SELECT FROM unnest($1::bigint[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id"
-        " WHERE l.account_id = ANY ($1::bigint[])",
+        "SELECT FROM unnest($1::bigint[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id AND l.account_id = ANY ($1)",
     ),
     torn_unions: (
-        "SELECT sum(points) FROM (SELECT remaining AS points FROM ledger.lot UNION ALL SELECT 0 FROM ledger.hold) u",
-        "SELECT sum(points) FROM (SELECT account_id, remaining AS points FROM ledger.lot"
-        " UNION ALL SELECT account_id, 0 FROM ledger.hold) u",
+        "SELECT amount FROM ledger.hold UNION ALL SELECT amount FROM parties.partner",
+        "SELECT account_id, amount FROM ledger.hold UNION ALL SELECT account_id, amount FROM ledger.movement",
     ),
     foreign_subqueries: (
         "SELECT FROM offers.purchase u WHERE EXISTS (SELECT FROM ledger.lots l WHERE l.purchase_id = u.purchase_id)",
-        "SELECT FROM offers.purchase u WHERE EXISTS (SELECT FROM ledger.lots l"
-        " WHERE l.account_id = u.account_id AND l.purchase_id = u.purchase_id)",
+        "SELECT FROM offers.purchase u WHERE EXISTS (SELECT FROM ledger.lots l WHERE l.account_id = u.account_id)",
     ),
     volatile_choices: (
         "UPDATE identity.session SET ended_at = coalesce(ended_at, clock_timestamp()) WHERE member_id = $1",
