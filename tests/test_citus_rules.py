@@ -103,8 +103,9 @@ def equals(query: exp.Expr, alias: str, column: str) -> list[exp.Expr]:
     for node in own(query):
         if isinstance(node, exp.EQ):
             for side, other in ((node.left, node.right), (node.right, node.left)):
-                named = isinstance(side, exp.Column) and side.name == column
-                if named and (side.table == alias or (only and not side.table)):
+                if not isinstance(side, exp.Column) or side.name != column:
+                    continue
+                if side.table == alias or (only and not side.table):
                     found.append(other)
     return found
 
@@ -154,12 +155,13 @@ def torn_unions(tree: exp.Expr) -> Finding:
 def foreign_subqueries(tree: exp.Expr) -> Finding:
     """Rule 4: a subquery that depends on its row looks on the row's own shard, or where it is told to."""
     for query in tree.find_all(exp.Select):
-        if query.find_ancestor(exp.Select, exp.Update, exp.Delete) is None or _is_source(query):
+        around = query.find_ancestor(exp.Select, exp.Update, exp.Delete)
+        if around is None or _is_source(query):
             continue
-        outer = {node.alias_or_name for node in _tables(query.find_ancestor(exp.Select, exp.Update, exp.Delete))}
+        outer = {node.alias_or_name for node in _tables(around)}
         if not any(isinstance(node, exp.Column) and node.table in outer for node in own(query)):
             continue
-        keys = sharded(query.find_ancestor(exp.Select, exp.Update, exp.Delete))
+        keys = sharded(around)
         for alias, column in sharded(query).items():
             same = [
                 other
@@ -172,13 +174,13 @@ def foreign_subqueries(tree: exp.Expr) -> Finding:
 
 
 def _is_source(query: exp.Expr) -> bool:
-    """Tell whether a query stands in FROM, WITH or a union there, and not in an expression."""
+    """Tell whether a query stands in FROM or WITH, so that it knows of no row: LATERAL it does, as in an expression."""
     parent = query.parent
     while isinstance(parent, exp.SetOperation | exp.Subquery):
-        if isinstance(parent, exp.Subquery) and isinstance(parent.parent, exp.From | exp.Join | exp.Lateral):
+        if isinstance(parent, exp.Subquery) and isinstance(parent.parent, exp.From | exp.Join):
             return True
         parent = parent.parent
-    return isinstance(parent, exp.CTE | exp.From | exp.Join | exp.Lateral | exp.Insert)
+    return isinstance(parent, exp.CTE | exp.From | exp.Join | exp.Insert)
 
 
 def volatile_choices(tree: exp.Expr) -> Finding:
@@ -202,14 +204,14 @@ def asking_having(tree: exp.Expr) -> Finding:
 RULES: list[Rule] = [many_locks, travelling_tables, torn_unions, foreign_subqueries, volatile_choices, asking_having]
 
 # Of each rule: what breaks it, and what says the same and does not.
-EXAMPLES = {
+EXAMPLES: dict[Rule, tuple[str, str]] = {
     many_locks: (
         "SELECT FROM offers.lane WHERE account_id = ANY ($1::bigint[]) FOR UPDATE",
         "SELECT FROM offers.lane WHERE account_id = $1 FOR UPDATE",
     ),
     travelling_tables: (
-        "SELECT FROM unnest($1::bigint[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id",
-        "SELECT FROM unnest($1::bigint[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id AND l.account_id = ANY ($1)",
+        "SELECT FROM unnest($1::int[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id",
+        "SELECT FROM unnest($1::int[]) AS g (id) JOIN ledger.lots l ON l.account_id = g.id AND l.account_id = ANY ($1)",
     ),
     torn_unions: (
         "SELECT amount FROM ledger.hold UNION ALL SELECT amount FROM parties.partner",
