@@ -44,7 +44,7 @@ DETAILS = {
     "source-mismatch": "The message names another source than the feed that it was sent to.",
     "time-out-of-range": "The time is before 1970 or after 2199.",
     "too-long": "The text is too long.",
-    "too-old": f"The time lies more than {MESSAGES_KEPT_FOR.days} days back: nobody knows any more whether it was told.",
+    "too-old": f"The time lies more than {MESSAGES_KEPT_FOR.days} days back: whether it was told is not known now.",
     "too-short": "The text is too short.",
     "unknown-currency": "The currency is not in ISO 4217, or has no minor unit.",
     "unknown-field": "There is no such field.",

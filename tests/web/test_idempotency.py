@@ -3,7 +3,9 @@
 A call is right; its `other` is right too, and asks for something else under the same key.
 """
 
+import re
 import uuid
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -13,7 +15,9 @@ import pytest
 from litestar import Litestar
 
 from koinon.app import create_app
+from koinon.clock import machine_now
 from koinon.http.openapi import Keyed
+from koinon.idempotency.retention import empty_bodies
 from koinon.settings import Settings
 from tests.web.conftest import Api, Callers
 from tests.web.nights import work_the_night
@@ -30,8 +34,17 @@ UNKEYED = {
     "POST /v1/sign-in/sessions",  # a code is good once
     "DELETE /v1/sign-in/sessions/current",  # a session that ended is nobody's
 }
+LASTING = {
+    "POST /v1/earnings",
+    "POST /v1/redemptions",
+    "POST /v1/redemptions/{redemption:str}/captures",
+    "POST /v1/redemptions/{redemption:str}/releases",
+    "POST /v1/reversals",
+}
+"""What moves points is answered by ids and figures alone, which stay as long as the key."""
 WRITES = {name for name in ALLOWED if name.split()[1].startswith("/v1/") and not name.startswith("GET ")}
 KEYED = WRITES - SIGNED - UNKEYED
+ID = re.compile("[a-z]{3,4}_[0-9a-hjkmnp-tv-z]{13,}")
 JWK = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
 
 
@@ -253,6 +266,25 @@ async def test_every_keyed_write(calls: list[Call], database: asyncpg.Pool) -> N
     for call in calls:
         answer = await call.send_other(uuid.uuid4().hex)
         assert answer.status_code in {200, 201, 202}, f"{call.route}: {answer.status_code} {answer.text}"
+
+
+async def test_every_keyed_write_a_month_later(calls: list[Call], app: Litestar, database: asyncpg.Pool) -> None:
+    """What moved points is answered the same; of the rest the ids are told. Nothing is done again, whatever it was."""
+    first = [await call.send(**{"Idempotency-Key": key_of(call)}) for call in calls]
+    while await empty_bodies(app.state.runtime, machine_now() + timedelta(days=31)):
+        pass
+
+    async with unchanged(database):
+        for call, answer in zip(calls, first, strict=True):
+            again = await call.send(**{"Idempotency-Key": key_of(call)})
+            if call.route in LASTING:
+                assert (again.status_code, again.json()) == (answer.status_code, answer.json()), call.route
+                assert again.headers["Idempotent-Replayed"] == "true", call.route
+                continue
+            made = {name: text for name, text in answer.json().items() if ID.fullmatch(str(text))}
+            assert_refused(again, 410, "answer-no-longer-kept", answered_status=answer.status_code, ids=made)
+        for call in calls:
+            assert_refused(await call.send_other(key_of(call)), 409, "idempotency-key-reused")
 
 
 async def test_every_key_is_its_callers(town: Town, database: asyncpg.Pool) -> None:

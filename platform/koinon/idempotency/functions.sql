@@ -31,5 +31,5 @@ SELECT coalesce(max(kept_since), '-infinity') AS kept_since FROM koinon.forgetti
 -- What the application's role may do with requests.
 GRANT USAGE ON SCHEMA koinon TO koinon_app;
 GRANT SELECT, INSERT, UPDATE ON koinon.request TO koinon_app;
-GRANT SELECT ON koinon.kept_requests TO koinon_app;
+GRANT SELECT ON koinon.forgetting, koinon.kept_requests TO koinon_app;
 GRANT EXECUTE ON FUNCTION koinon.forget_requests TO koinon_app;
