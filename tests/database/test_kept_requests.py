@@ -1,5 +1,6 @@
 """How long requests are kept: both sides of every boundary, slice by slice, and never a second time."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from koinon.clock import machine_now
 from koinon.database import transaction
+from koinon.delivery.operations import statements as mail
 from koinon.idempotency import retention
 from koinon.idempotency.model import content_hash
 from koinon.idempotency.operations import Answered, answer, answered, claim, statements
 from koinon.idempotency.retention import empty_bodies, forget_requests
 from koinon.problems import AnswerNoLongerKept, IdempotencyKeyReused
-from tests.database.offers.kit import RUNTIME
+from offers.feeds.retention import statements as feeds
+from tests.database.offers.kit import NOW, RUNTIME
 
 CALLER = "par_grocer"
 CONTENT, OTHER = content_hash("content"), content_hash("other")
@@ -198,6 +201,29 @@ async def test_slice_by_slice(database: asyncpg.Pool, monkeypatch: pytest.Monkey
     assert seen == ["cdeyoung", "eyoung", "young"]
     assert not await job(RUNTIME, now)
     assert await retried("young", now) == BODY
+
+
+@pytest.mark.parametrize(
+    ("sql", "arguments", "index"),
+    [
+        (statements["bodies_due"], (NOW.date(), 10), "request_used"),
+        (statements["requests_due"], (NOW, 10), "request_recorded"),
+        (feeds["inbox_done"], (NOW, 10), "inbox_done"),
+        (feeds["forget_messages"], (1, NOW, 10), "message_occurred"),
+        (mail["forget_mail"], (NOW, 10), "mail_settled"),
+    ],
+)
+async def test_what_is_due_is_found_by_its_index(
+    database: asyncpg.Pool, sql: str, arguments: tuple[Any, ...], index: str
+) -> None:
+    """However much is kept, a slice reads what is due by an index of that, in order, and sorts nothing."""
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL enable_bitmapscan = off")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *arguments))
+
+    assert re.search(rf"Index (Only )?Scan using {index} ", plan), plan
+    assert "Sort" not in plan
 
 
 async def test_the_application_forgets_by_age_alone(database: asyncpg.Pool) -> None:

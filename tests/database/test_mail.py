@@ -29,7 +29,7 @@ from koinon import keyring
 from koinon.clock import machine_now
 from koinon.database import transaction
 from koinon.delivery import jobs
-from koinon.delivery.jobs import SLICE, forget_mail, send_due_mail
+from koinon.delivery.jobs import SLICE, send_due_mail
 from koinon.delivery.model import TRIED_FOR
 from koinon.delivery.operations import LEASE, open_letter, queue_mail
 from koinon.delivery.senders import MailUrlInvalid
@@ -392,48 +392,3 @@ async def test_a_wrong_url_is_said(database: asyncpg.Pool, runtime_with: Runtime
         await send_due_mail(runtime_with("mail.example.org:25"))
 
     assert (await only(database))["recipient"] == ANNA
-
-
-async def test_mail_is_forgotten_after_thirty_days(
-    database: asyncpg.Pool, server: Server, runtime_with: RuntimeWith
-) -> None:
-    """What left or was given up goes, by the day on which it did; what still waits stays, however long."""
-    now = machine_now()
-    runtime = runtime_with(server.url)
-    await queue()
-    await queue(expires_at=now - timedelta(seconds=1))
-    await send_due_mail(runtime)
-    assert await database.fetchval("SELECT count(*) FROM delivery.mail WHERE given_up_at IS NOT NULL") == 1
-    waiting = await queue()
-    count = "SELECT count(*) FROM delivery.mail"
-
-    assert not await forget_mail(runtime, now + timedelta(days=29))
-    assert await database.fetchval(count) == 3
-    await database.execute("UPDATE delivery.mail SET sent_at = sent_at + interval '2 days'")
-    await forget_mail(runtime, now + timedelta(days=31))
-    assert await database.fetchval(count) == 2
-    await forget_mail(runtime, now + timedelta(days=33))
-    assert not await forget_mail(runtime, now + timedelta(days=900))
-    assert await database.fetchval("SELECT mail_id FROM delivery.mail") == waiting
-
-
-async def test_mail_is_forgotten_slice_by_slice(
-    database: asyncpg.Pool, runtime_with: RuntimeWith, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No slice is larger than it may be, the longest gone first."""
-    monkeypatch.setattr(jobs, "FORGETTING_SLICE", 2)
-    now, runtime = machine_now(), runtime_with(None)
-    mails = [await queue() for _ in range(5)]
-    for age, mail in enumerate(mails):
-        await database.execute(
-            "UPDATE delivery.mail SET sealed_letter = NULL, given_up_at = $2 WHERE mail_id = $1",
-            mail,
-            now - timedelta(days=31 + age),
-        )
-
-    left = []
-    while await forget_mail(runtime, now):
-        left.append({row["mail_id"] for row in await database.fetch("SELECT mail_id FROM delivery.mail")})
-
-    assert left == [set(mails[:3]), {mails[0]}]
-    assert await database.fetchval("SELECT count(*) FROM delivery.mail") == 0

@@ -9,7 +9,10 @@ $$;
 -- Forget requests that were recorded before an instant, and note that they may be gone. With its owner's rights: the
 -- application's role deletes no request but by its age.
 CREATE OR REPLACE FUNCTION koinon.forget_requests(p_callers text[], p_keys text[], p_before timestamptz)
-RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- A plan that was made while the table was small must not scan it whole when it is not.
+SET enable_seqscan = off AS $$
 DECLARE
     forgotten bigint;
 BEGIN
@@ -17,7 +20,7 @@ BEGIN
     ON CONFLICT (only_one) DO UPDATE SET kept_since = excluded.kept_since WHERE f.kept_since < excluded.kept_since;
     DELETE FROM koinon.request r
     USING unnest(p_callers, p_keys) AS g (caller, key)
-    WHERE r.caller = g.caller AND r.key = g.key AND r.caller = ANY (p_callers) AND r.recorded_at < p_before;
+    WHERE r.caller = g.caller AND r.key = g.key AND r.recorded_at < p_before;
     GET DIAGNOSTICS forgotten = ROW_COUNT;
     RETURN forgotten;
 END

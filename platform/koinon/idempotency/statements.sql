@@ -17,7 +17,7 @@ SELECT caller, key FROM koinon.request WHERE used_on < $1 ORDER BY used_on LIMIT
 -- empty_bodies: leave the ids of what was made of answers that nobody asked for again
 UPDATE koinon.request r SET answer = koinon.ids_of(r.answer), used_on = NULL, emptied = true
 FROM unnest($1::text[], $2::text[]) AS g (caller, key)
-WHERE r.caller = g.caller AND r.key = g.key AND r.caller = ANY ($1::text[]) AND r.used_on < $3;
+WHERE r.caller = g.caller AND r.key = g.key AND r.used_on < $3;
 
 -- requests_due: requests that were recorded before an instant, the oldest first
 SELECT caller, key FROM koinon.request WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2;
