@@ -1,5 +1,6 @@
 """How long requests are kept: both sides of every boundary, slice by slice, and never a second time."""
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+import time_machine
 
+from koinon.callers.model import Caller
 from koinon.clock import machine_now
-from koinon.database import transaction
+from koinon.database import Connection, transaction
 from koinon.delivery.operations import statements as mail
+from koinon.http.requests import Write, once
 from koinon.idempotency import retention
 from koinon.idempotency.model import content_hash
 from koinon.idempotency.operations import Answered, answer, answered, claim, statements
@@ -110,6 +114,30 @@ async def test_a_replay_counts_as_a_use(database: asyncpg.Pool) -> None:
         await retried("a", now)
 
 
+async def test_a_replayed_call_counts_as_a_use(database: asyncpg.Pool) -> None:
+    """Over HTTP too: the day on which a call is repeated is the day from which its answer is kept."""
+    ran = []
+
+    async def operation(_: Connection) -> dict[str, Any]:
+        ran.append(1)
+        return {"place": PLACE, "name": "High Street"}
+
+    now = machine_now()
+    write = Write(caller=Caller(kind="partner", name=CALLER, scopes=frozenset()), key="a", content_hash=CONTENT)
+    first = await once(write, 201, operation)
+    with time_machine.travel(now + timedelta(days=29), tick=True):
+        await once(write, 201, operation)
+    await empty_bodies(RUNTIME, now + timedelta(days=58))
+    again = await once(write, 201, operation)
+    await empty_bodies(RUNTIME, now + timedelta(days=60))
+    with pytest.raises(AnswerNoLongerKept):
+        await once(write, 201, operation)
+
+    assert msgspec.json.decode(again.content) == msgspec.json.decode(first.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert ran == [1]
+
+
 async def test_a_use_is_written_once_a_day(database: asyncpg.Pool) -> None:
     """Replays of one day leave one mark, and a machine whose clock is behind takes none back."""
     now = machine_now()
@@ -201,6 +229,40 @@ async def test_slice_by_slice(database: asyncpg.Pool, monkeypatch: pytest.Monkey
     assert seen == ["cdeyoung", "eyoung", "young"]
     assert not await job(RUNTIME, now)
     assert await retried("young", now) == BODY
+
+
+async def test_several_workers_at_once(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may choose the same slice: each row is emptied and forgotten once, and nobody fails."""
+    monkeypatch.setattr(retention, "SLICE", 20)
+    now = machine_now()
+    for number in range(60):
+        await written(f"k{number}", now)
+
+    for job, days in ((empty_bodies, 31), (forget_requests, 401)):
+        later = machine_now() + timedelta(days=days)
+        while any(await asyncio.gather(*[job(RUNTIME, later) for _ in range(4)])):
+            pass
+        assert await database.fetchval("SELECT count(*) FROM koinon.request WHERE NOT emptied") == 0
+    assert await everything(database) == []
+
+
+async def test_a_slice_that_is_cut_off(database: asyncpg.Pool) -> None:
+    """It leaves the requests, and with them that they are kept; the next one does the whole of it."""
+    await written("a", machine_now())
+    before, later = await everything(database), machine_now() + timedelta(days=401)
+
+    async def cut_off() -> None:
+        async with transaction() as connection:
+            await connection.execute(statements["forget_requests"], [CALLER], ["a"], later)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await cut_off()
+    assert await everything(database) == before
+    assert await database.fetchval("SELECT kept_since = '-infinity' FROM koinon.kept_requests")
+
+    await forget_requests(RUNTIME, later)
+    assert await everything(database) == []
 
 
 @pytest.mark.parametrize(

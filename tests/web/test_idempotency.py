@@ -334,6 +334,20 @@ async def test_a_signed_write_by_its_webhook_id(town: Town, database: asyncpg.Po
             assert_refused(await send(path, sent, webhook_id=webhook_id), 409, "idempotency-key-reused")
 
 
+async def test_a_signed_write_a_month_later(town: Town, app: Litestar, database: asyncpg.Pool) -> None:
+    """A card's link that is sent again after its answer is gone is told as done, by the card's id."""
+    ada = await town.person()
+    body = msgspec.json.encode({"member": ada.member, "token": "tok-1"})
+    linked = await town.processor.send("/v1/cards", body, webhook_id="w1")
+    while await empty_bodies(app.state.runtime, machine_now() + timedelta(days=31)):
+        pass
+
+    async with unchanged(database):
+        again = await town.processor.send("/v1/cards", body, webhook_id="w1")
+    made = {name: linked.json()[name] for name in ("card", "member")}
+    assert_refused(again, 410, "answer-no-longer-kept", answered_status=201, ids=made)
+
+
 async def test_a_card_message_by_its_own_id(town: Town, database: asyncpg.Pool) -> None:
     """A batch may be sent again, under its webhook id or another; the same id with another content is a conflict."""
     message = card_message(town.grocer, "tok-1", message_id="m1")

@@ -65,7 +65,8 @@ async def _send(way_out: Sender, mail: Mail, mail_sender: str) -> None:
 async def forget_mail(_: Runtime, now: datetime | None = None) -> bool:
     """Forget one slice of the mail that left, or was given up, long ago; tell whether there may be more."""
     before = (now or machine_now()) - SETTLED_KEPT_FOR
-    return await pool().execute(statements["forget_mail"], before, FORGETTING_SLICE) == f"DELETE {FORGETTING_SLICE}"
+    tag: str = await pool().execute(statements["forget_mail"], before, FORGETTING_SLICE)
+    return tag == f"DELETE {FORGETTING_SLICE}"
 
 
 async def _postpone(mail: Mail, error: NotSent) -> None:

@@ -7,9 +7,11 @@ import asyncpg
 import pytest
 
 from koinon.clock import machine_now
-from koinon.database import Connection
+from koinon.database import Connection, transaction
+from koinon.idempotency.operations import Answered, answer, claim
 from koinon.idempotency.retention import empty_bodies, forget_requests
 from koinon.ledger import invariants
+from koinon.ledger.model import AnyCommand
 from tests.database.ledger.test_invariants import business
 from tests.database.offers.kit import RUNTIME
 from tests.ledger_kit import Coalition, books, statuses, wallet
@@ -59,12 +61,28 @@ async def test_a_posting_is_answered_for_four_hundred_days(
     assert await books(connection) == before
 
 
+async def test_a_key_whose_answer_was_emptied(connection: Connection, coalition: Coalition, account: int) -> None:
+    """A posting under the key of another write is a conflict, when that one's answer is gone too."""
+    await coalition.one(connection, coalition.earn(account, 100))
+    key = {"key": "k", "caller": coalition.caller}
+    async with transaction() as own:
+        assert await claim(own, coalition.caller, "k", "00", machine_now().date()) is None
+        await answer(own, coalition.caller, "k", Answered(201, b'{"name":"High Street"}'))
+    await later(31)
+    before = await books(connection)
+
+    for command in (coalition.earn(account, 5, **key), coalition.hold(account, 5, **key)):
+        assert statuses(await coalition.post(connection, command)) == ["idempotency-key-reused"]
+
+    assert await books(connection) == before
+
+
 async def test_a_forgotten_end_is_not_done_again(connection: Connection, coalition: Coalition, account: int) -> None:
     """When the keys are gone the books refuse: what was captured, released, reversed or expired is so once."""
     earned = await coalition.one(connection, coalition.earn(account, 100))
     lost = await coalition.one(connection, coalition.earn(account, 9))
     first, second = [await coalition.one(connection, coalition.hold(account, points)) for points in (30, 20)]
-    ends = [
+    ends: list[AnyCommand] = [
         coalition.capture(account, first),
         coalition.release(account, second),
         coalition.reverse_earn(account, lost),
