@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -64,7 +65,7 @@ async def test_a_posting_is_answered_for_four_hundred_days(
 async def test_a_key_whose_answer_was_emptied(connection: Connection, coalition: Coalition, account: int) -> None:
     """A posting under the key of another write is a conflict, when that one's answer is gone too."""
     await coalition.one(connection, coalition.earn(account, 100))
-    key = {"key": "k", "caller": coalition.caller}
+    key: dict[str, Any] = {"key": "k", "caller": coalition.caller}
     async with transaction() as own:
         assert await claim(own, coalition.caller, "k", "00", machine_now().date()) is None
         await answer(own, coalition.caller, "k", Answered(201, b'{"name":"High Street"}'))
