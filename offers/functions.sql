@@ -164,6 +164,7 @@ GRANT USAGE ON SCHEMA offers TO koinon_app;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA offers TO koinon_app;
 GRANT UPDATE ON offers.inbox, offers.lane, offers.purchase, offers.payment, offers.payment_key, offers.decision,
     offers.reward, offers.budget, offers.budget_share TO koinon_app;
+GRANT DELETE ON offers.message, offers.inbox TO koinon_app;
 GRANT UPDATE (payment_id) ON offers.payment_message TO koinon_app;
 GRANT UPDATE (par, unlinked_at) ON offers.card TO koinon_app;
 GRANT UPDATE (card_keys, ended_at) ON offers.payment_account TO koinon_app;

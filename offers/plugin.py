@@ -13,6 +13,7 @@ from offers.backlog_web import router as backlog_router
 from offers.cards.operations import owner_of
 from offers.catalogue.operations import pending_points
 from offers.catalogue_web import router as catalogue_router
+from offers.feeds.retention import forget_done, forget_messages
 from offers.pages import add_pages
 from offers.purchases.earnings import Earnings
 from offers.purchases.expiries import run_out
@@ -44,11 +45,13 @@ class Offers(Context):
         return [Invariants(Path(__file__).with_name("invariants.sql"))]
 
     def jobs(self) -> Sequence[Job]:
-        """Return the intake of card messages, the rewarding of purchases, and what is looked for again and again."""
+        """Return the intake of card messages, the rewarding of purchases, what is looked for again, and forgetting."""
         return [
             Job(name="take in card messages", run=take_in, idle_seconds=0.1),
             Job(name="reward purchases", run=reward_waiting, idle_seconds=0.1),
             Job(name="take back points that were spent and came back", run=reopen_short, idle_seconds=1),
             Job(name="let authorisations run out", run=run_out, idle_seconds=60),
             Job(name="free orphaned budget shares", run=free_orphans, idle_seconds=60),
+            Job(name="forget card messages' ids", run=forget_messages, idle_seconds=60, deadline_seconds=60),
+            Job(name="forget what left the inbox", run=forget_done, idle_seconds=60, deadline_seconds=60),
         ]

@@ -20,7 +20,7 @@ from koinon.ledger.operations import AlreadyReversed, PointsAlreadySpent, Unknow
 from koinon.members.operations import UnknownMember
 from koinon.parties.operations import ContractMissing
 from koinon.places.operations import UnknownPlace
-from koinon.problems import IdempotencyKeyReused, InvalidInput, field_error, invalid_field
+from koinon.problems import AnswerNoLongerKept, IdempotencyKeyReused, InvalidInput, field_error, invalid_field
 from koinon.runtime import runtime_of
 from offers.cards.operations import Card, CardAssertion, CardEnd, CardTaken, UnknownCard, link, unlink
 from offers.feeds.operations import ReadableBatch, Verdicts, read_batch, take_batch
@@ -117,7 +117,15 @@ async def record_reversal(request: Asking, data: JSONBody[NewReversal]) -> Respo
     tags=["processor"],
     operation_class=SignedAssertion,
     responses=answers(
-        201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, UnknownMember, CardTaken
+        201,
+        Card,
+        InvalidInput,
+        SignatureInvalid,
+        TimestampStale,
+        IdempotencyKeyReused,
+        AnswerNoLongerKept,
+        UnknownMember,
+        CardTaken,
     ),
 )
 async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -137,7 +145,9 @@ async def link_card(request: Request[Any, Any, Any]) -> Response[bytes]:
     summary="End a card link",
     tags=["processor"],
     operation_class=SignedEnd,
-    responses=answers(201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, UnknownCard),
+    responses=answers(
+        201, Card, InvalidInput, SignatureInvalid, TimestampStale, IdempotencyKeyReused, AnswerNoLongerKept, UnknownCard
+    ),
 )
 async def unlink_card(request: Request[Any, Any, Any], card: FromPath[str]) -> Response[bytes]:
     """End a link: nothing that happens from now on is taken in. Signed as the link was; the body is `{"card": …}`.

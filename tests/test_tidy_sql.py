@@ -45,9 +45,9 @@ HOT_TABLES = {
     "offers.budget": "offer_id",
     "offers.budget_share": "offer_id",
 }
-# Indexes that serve a queue by arrival or by programme, of what is not done yet: a shard serves its own part of the
-# queue by its own index, and an index that is not unique need not name the shard.
-QUEUE_INDEXES = {"offers.inbox_arrived", "offers.purchase_waiting", "ledger.outbox_unmarked"}
+# Indexes that serve a queue by arrival or by programme, of what is not done yet, or is done and to be forgotten: a
+# shard serves its own part of the queue by its own index, and an index that is not unique need not name the shard.
+QUEUE_INDEXES = {"offers.inbox_arrived", "offers.inbox_done", "offers.purchase_waiting", "ledger.outbox_unmarked"}
 SMALL_TABLES = {
     "ledger.unit",
     "ledger.settlement_window",

@@ -8,8 +8,8 @@ RETURNS bigint LANGUAGE sql VOLATILE AS $$
         SELECT p_key || ':' || g.place AS message_id, g.body
         FROM unnest(p_bodies) WITH ORDINALITY AS g (body, place)
     ), ids AS (
-        INSERT INTO offers.message (source_id, message_id, content_hash)
-        SELECT p_source, g.message_id, sha256(g.message_id::bytea) FROM given g
+        INSERT INTO offers.message (source_id, message_id, content_hash, occurred_at)
+        SELECT p_source, g.message_id, sha256(g.message_id::bytea), now() FROM given g
         ON CONFLICT DO NOTHING RETURNING message_id
     ), kept AS (
         INSERT INTO offers.inbox (card_key, source_id, message_id, programme_id, body)

@@ -18,8 +18,8 @@ RETURNS bigint LANGUAGE sql VOLATILE AS $$
         FROM unnest(p_accounts, p_offers, p_bodies) WITH ORDINALITY AS g (account_id, offer_id, body, place),
             ledger.settlement_window w WHERE w.programme_id = p_programme AND w.state = 'OPEN'
     ), ids AS (
-        INSERT INTO offers.message (source_id, message_id, content_hash)
-        SELECT p_source, m.key, sha256(m.key::bytea) FROM made m
+        INSERT INTO offers.message (source_id, message_id, content_hash, occurred_at)
+        SELECT p_source, m.key, sha256(m.key::bytea), now() FROM made m
     ), inbox AS (
         INSERT INTO offers.inbox (card_key, source_id, message_id, programme_id, state)
         SELECT hashtextextended(m.key, 0), p_source, m.key, p_programme, 'folded' FROM made m

@@ -15,7 +15,8 @@ from koinon.http.card_numbers import MESSAGE, found_in_json
 from offers.feeds.faults import Fault
 from offers.feeds.messages import CardMessage, card_key
 from offers.feeds.nesting import DEPTH_MAXIMUM, shallow
-from offers.feeds.reading import RefusedMessage, content_hash, in_the_future, read_message
+from offers.feeds.reading import RefusedMessage, content_hash, in_the_future, read_message, too_old
+from offers.feeds.retention import MESSAGES_KEPT_FOR
 
 statements = beside(__file__)
 
@@ -92,12 +93,15 @@ async def take_batch(programme_id: int, source_id: int, batch: FeedBatch) -> Ver
     """
     verdicts: dict[int, Verdict] = {}
     read: list[Read] = []
-    latest = business_now(await pool().fetchval(statements["clock"], programme_id)) + FUTURE_MAXIMUM
+    now = business_now(await pool().fetchval(statements["clock"], programme_id))
+    earliest, latest = now - MESSAGES_KEPT_FOR, now + FUTURE_MAXIMUM
     for position, each in enumerate(batch.messages):
         raw = shallow(bytes(each), DEPTH_MAXIMUM + 1)
         message = _without_card_number(raw) or read_message(raw, str(source_id), ids.public("src", source_id))
         if isinstance(message, CardMessage) and message.occurred_at > latest:
             message = in_the_future(message)
+        elif isinstance(message, CardMessage) and message.occurred_at < earliest:
+            message = too_old(message)
         if isinstance(message, RefusedMessage):
             verdicts[position] = Verdict(
                 position=position, message_id=message.message_id, verdict="refused", errors=message.faults
@@ -138,6 +142,7 @@ async def _store(
                 [each.digest for each in ordered],
                 [card_key(programme_id, source_id, each.message.card_token) for each in ordered],
                 [msgspec.json.encode(each.message).decode() for each in ordered],
+                [each.message.occurred_at for each in ordered],
             )
         }
         known = {

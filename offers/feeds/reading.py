@@ -14,6 +14,7 @@ from offers.feeds.currencies import letters
 from offers.feeds.faults import Fault
 from offers.feeds.messages import AMOUNT_MINOR_MAX, EXTRA_BYTES_MAX, MAY_BE_ZERO, NEEDS_MERCHANT, CardMessage
 from offers.feeds.nesting import DEPTH_MAXIMUM, is_deeper
+from offers.feeds.retention import MESSAGES_KEPT_FOR
 
 
 class RefusedMessage(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ DETAILS = {
     "source-mismatch": "The message names another source than the feed that it was sent to.",
     "time-out-of-range": "The time is before 1970 or after 2199.",
     "too-long": "The text is too long.",
+    "too-old": f"The time lies more than {MESSAGES_KEPT_FOR.days} days back: whether it was told is not known now.",
     "too-short": "The text is too short.",
     "unknown-currency": "The currency is not in ISO 4217, or has no minor unit.",
     "unknown-field": "There is no such field.",
@@ -307,6 +309,11 @@ def _unstorable(value: object, pointer: str) -> Iterator[Fault]:
 def in_the_future(message: CardMessage) -> RefusedMessage:
     """Return the refusal of a message that says more than anybody can know yet."""
     return RefusedMessage(message.message_id, (_fault("/occurred_at", "in-the-future"),))
+
+
+def too_old(message: CardMessage) -> RefusedMessage:
+    """Return the refusal of a message of which nobody knows any more whether it was taken in before."""
+    return RefusedMessage(message.message_id, (_fault("/occurred_at", "too-old"),))
 
 
 def _fault(pointer: str, code: str) -> Fault:

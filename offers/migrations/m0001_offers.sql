@@ -36,13 +36,16 @@ CREATE TABLE offers.payment_account (
 CREATE UNIQUE INDEX payment_account_one_active ON offers.payment_account (par_key) WHERE ended_at IS NULL;
 
 -- Every message id that a source has used, with what it stood for: keyed by source, as no card is known from an id.
+-- It is kept as long as the message would be taken in by its own time (offers/feeds/retention.py).
 CREATE TABLE offers.message (
     source_id bigint NOT NULL,
     message_id text NOT NULL,
     content_hash bytea NOT NULL,
+    occurred_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (source_id, message_id)
 );
+CREATE INDEX message_occurred ON offers.message (source_id, occurred_at);
 
 -- What was taken in and is to be folded. The body leaves the inbox with the fold; a card that nobody linked leaves none.
 -- What failed is tried again from `next_try_at` on, until it is set aside (offers/queues.py).
@@ -62,8 +65,10 @@ CREATE TABLE offers.inbox (
     PRIMARY KEY (card_key, source_id, message_id),
     CONSTRAINT inbox_state CHECK (state IN ('new', 'folded', 'unlinked'))
 ) WITH (fillfactor = 70);
--- The two halves of the queue, which hold nothing that is done: by arrival, and the few that failed.
+-- The two halves of the queue, which hold nothing that is done: by arrival, and the few that failed. What is done is
+-- found to be forgotten.
 CREATE INDEX inbox_arrived ON offers.inbox (received_at) WHERE state = 'new' AND next_try_at IS NULL;
+CREATE INDEX inbox_done ON offers.inbox (received_at) WHERE state <> 'new';
 CREATE INDEX inbox_failed ON offers.inbox (card_key, next_try_at) WHERE state = 'new' AND next_try_at IS NOT NULL;
 
 -- One row an account, locked by whoever changes its purchases: a till and the worker never miss each other's sighting.

@@ -60,7 +60,7 @@ async def record(secret: bytes, write: Write, asked: NewReversal) -> Response[by
     """
     grown: list[PurchaseKey] = []
     try:
-        return await once(write, 201, lambda connection: reverse(connection, secret, write, asked, grown))
+        return await once(write, 201, lambda connection: reverse(connection, secret, write, asked, grown), lasting=True)
     except PointsAlreadySpent:
         if grown:
             # Budgets grant in transactions of their own: rewarded again, the purchase gives back what it does not use.

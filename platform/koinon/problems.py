@@ -6,6 +6,7 @@
     ├── NotAllowed             403
     ├── NotFound               404
     ├── Conflict               409  another state of things stands against it
+    ├── AnswerNoLongerKept     410  it was done, and its answer is no longer kept
     └── Refused                422  understood, allowed, and against the rules of the programme
 
 Each capability subclasses these beside its operation, with a stable `code` and the facts of the case.
@@ -100,6 +101,14 @@ class IdempotencyKeyReused(Conflict):
 
     code = "idempotency-key-reused"
     title = "This Idempotency-Key was used for another request; send a new key"
+
+
+class AnswerNoLongerKept(Problem):
+    """The same request was carried out before and is not carried out again; of its answer the ids alone are known."""
+
+    status = 410
+    code = "answer-no-longer-kept"
+    title = "This was done before; of its answer only the ids of what was made are still kept"
 
 
 class IdempotencyKeyMissing(InvalidInput):

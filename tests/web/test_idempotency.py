@@ -3,7 +3,9 @@
 A call is right; its `other` is right too, and asks for something else under the same key.
 """
 
+import re
 import uuid
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -13,7 +15,9 @@ import pytest
 from litestar import Litestar
 
 from koinon.app import create_app
+from koinon.clock import machine_now
 from koinon.http.openapi import Keyed
+from koinon.idempotency.retention import empty_bodies
 from koinon.settings import Settings
 from tests.web.conftest import Api, Callers
 from tests.web.nights import work_the_night
@@ -30,8 +34,17 @@ UNKEYED = {
     "POST /v1/sign-in/sessions",  # a code is good once
     "DELETE /v1/sign-in/sessions/current",  # a session that ended is nobody's
 }
+LASTING = {
+    "POST /v1/earnings",
+    "POST /v1/redemptions",
+    "POST /v1/redemptions/{redemption:str}/captures",
+    "POST /v1/redemptions/{redemption:str}/releases",
+    "POST /v1/reversals",
+}
+"""What moves points is answered by ids and figures alone, which stay as long as the key."""
 WRITES = {name for name in ALLOWED if name.split()[1].startswith("/v1/") and not name.startswith("GET ")}
 KEYED = WRITES - SIGNED - UNKEYED
+ID = re.compile("[a-z]{3,4}_[0-9a-hjkmnp-tv-z]{13,}")
 JWK = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
 
 
@@ -255,6 +268,25 @@ async def test_every_keyed_write(calls: list[Call], database: asyncpg.Pool) -> N
         assert answer.status_code in {200, 201, 202}, f"{call.route}: {answer.status_code} {answer.text}"
 
 
+async def test_every_keyed_write_a_month_later(calls: list[Call], app: Litestar, database: asyncpg.Pool) -> None:
+    """What moved points is answered the same; of the rest the ids are told. Nothing is done again, whatever it was."""
+    first = [await call.send(**{"Idempotency-Key": key_of(call)}) for call in calls]
+    while await empty_bodies(app.state.runtime, machine_now() + timedelta(days=31)):
+        pass
+
+    async with unchanged(database):
+        for call, answer in zip(calls, first, strict=True):
+            again = await call.send(**{"Idempotency-Key": key_of(call)})
+            if call.route in LASTING:
+                assert (again.status_code, again.json()) == (answer.status_code, answer.json()), call.route
+                assert again.headers["Idempotent-Replayed"] == "true", call.route
+                continue
+            made = {name: text for name, text in answer.json().items() if ID.fullmatch(str(text))}
+            assert_refused(again, 410, "answer-no-longer-kept", answered_status=answer.status_code, ids=made)
+        for call in calls:
+            assert_refused(await call.send_other(key_of(call)), 409, "idempotency-key-reused")
+
+
 async def test_every_key_is_its_callers(town: Town, database: asyncpg.Pool) -> None:
     """Two callers may choose the same key, and one of them may not use it at two routes."""
     ada = await town.person()
@@ -300,6 +332,20 @@ async def test_a_signed_write_by_its_webhook_id(town: Town, database: asyncpg.Po
             ("/v1/cards", other, "w1"), (other_ends, other_end, "w2"), (ends, end, "w1"), ("/v1/cards", body, "w2"),
         ):  # fmt: skip
             assert_refused(await send(path, sent, webhook_id=webhook_id), 409, "idempotency-key-reused")
+
+
+async def test_a_signed_write_a_month_later(town: Town, app: Litestar, database: asyncpg.Pool) -> None:
+    """A card's link that is sent again after its answer is gone is told as done, by the card's id."""
+    ada = await town.person()
+    body = msgspec.json.encode({"member": ada.member, "token": "tok-1"})
+    linked = await town.processor.send("/v1/cards", body, webhook_id="w1")
+    while await empty_bodies(app.state.runtime, machine_now() + timedelta(days=31)):
+        pass
+
+    async with unchanged(database):
+        again = await town.processor.send("/v1/cards", body, webhook_id="w1")
+    made = {name: linked.json()[name] for name in ("card", "member")}
+    assert_refused(again, 410, "answer-no-longer-kept", answered_status=201, ids=made)
 
 
 async def test_a_card_message_by_its_own_id(town: Town, database: asyncpg.Pool) -> None:

@@ -1,19 +1,24 @@
-"""What the worker does for delivery: send the mail that is due."""
+"""What the worker does for delivery: send the mail that is due, and forget what left long ago."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from koinon.clock import machine_now
+from koinon.database import pool
 from koinon.delivery.model import Mail, pause
-from koinon.delivery.operations import claim_mail, settle_failed, settle_given_up, settle_sent
+from koinon.delivery.operations import claim_mail, settle_failed, settle_given_up, settle_sent, statements
 from koinon.delivery.senders import NotSent, Sender, sender
 from koinon.ids import public
 from koinon.runtime import Runtime
 
 # With the senders' time-outs a slice ends within its lease, so that no other worker sends the same mail beside it.
 SLICE = 10
+
+FORGETTING_SLICE = 1_000
+SETTLED_KEPT_FOR = timedelta(days=30)
+"""Whether and when mail left is asked within days; to whom and what it was is gone since then."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +60,13 @@ async def _send(way_out: Sender, mail: Mail, mail_sender: str) -> None:
             await _postpone(mail, error)
         return
     await settle_sent(mail, machine_now())
+
+
+async def forget_mail(_: Runtime, now: datetime | None = None) -> bool:
+    """Forget one slice of the mail that left, or was given up, long ago; tell whether there may be more."""
+    before = (now or machine_now()) - SETTLED_KEPT_FOR
+    tag: str = await pool().execute(statements["forget_mail"], before, FORGETTING_SLICE)
+    return tag == f"DELETE {FORGETTING_SLICE}"
 
 
 async def _postpone(mail: Mail, error: NotSent) -> None:

@@ -14,6 +14,7 @@ from koinon.http.card_numbers import CardNumberRefused
 from koinon.http.errors import BodyTooLarge
 from koinon.problems import (
     MEDIA_TYPE,
+    AnswerNoLongerKept,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
     InvalidInput,
@@ -162,6 +163,7 @@ def writes(status: int, body: Any, *problems: type[Problem], example: Any = None
         InvalidInput,
         IdempotencyKeyMissing,
         IdempotencyKeyReused,
+        AnswerNoLongerKept,
     )
     return answers(status, body, *every, *problems, example=example)
 

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response
 
 from koinon.callers.model import Caller
+from koinon.clock import machine_now
 from koinon.database import Connection, raced
 from koinon.http.errors import validation_problem
 from koinon.idempotency import operations as requests
@@ -63,19 +64,25 @@ def request_hash(request: Request[Any, Any, Any], content: bytes) -> str:
 
 
 async def once(
-    write: Write, status: int | Callable[[Any], int], operation: Callable[[Connection], Awaitable[Any]]
+    write: Write,
+    status: int | Callable[[Any], int],
+    operation: Callable[[Connection], Awaitable[Any]],
+    *,
+    lasting: bool = False,
 ) -> Response[bytes]:
     """Run an operation once for a caller's key, in one transaction with its request row, and answer it.
 
-    `status` is the answer's status, or tells it from what the operation returned.
+    `status` is the answer's status, or tells it from what the operation returned. A `lasting` answer is ids, figures
+    and codes alone: it stays as long as its key, where the body of another one is emptied when nobody asks for it.
     The same key and content gets the same answer again with `Idempotent-Replayed: true`; another content is refused
-    with IdempotencyKeyReused. A Problem that the operation raises rolls everything back, the key too. An operation
-    that lost a race runs again.
+    with IdempotencyKeyReused, and one whose answer was emptied with AnswerNoLongerKept. A Problem that the operation
+    raises rolls everything back, the key too. An operation that lost a race runs again.
     """
 
     async def claimed(connection: Connection) -> Response[bytes]:
         name, key = write.caller.name, write.key
-        known = await requests.claim(connection, name, key, write.content_hash)
+        today = machine_now().date()
+        known = await requests.claim(connection, name, key, write.content_hash, today, lasting=lasting)
         if known is not None:
             return answer(known.body, known.status, replayed=True)
         done = await operation(connection)

@@ -21,3 +21,4 @@ CREATE TABLE delivery.mail (
     )
 ) WITH (fillfactor = 80);
 CREATE INDEX mail_due ON delivery.mail (next_attempt_at) WHERE sent_at IS NULL AND given_up_at IS NULL;
+CREATE INDEX mail_settled ON delivery.mail (coalesce(sent_at, given_up_at)) WHERE sealed_letter IS NULL;
