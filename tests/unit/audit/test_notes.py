@@ -1,22 +1,17 @@
-"""Signed notes, checkpoints, cosignatures and proof files, as C2SP writes them."""
+"""Signed notes, checkpoints and cosignatures, as C2SP writes them."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
-from hypothesis import strategies as st
 
 from koinon.audit.notes import (
     COSIGNATURE,
     Checkpoint,
-    LeafProof,
     NoteError,
     Signature,
     Verified,
-    cosign,
     open_note,
     parse_checkpoint,
     parse_key,
-    parse_leaf_proof,
     parse_note,
     public_key,
     sign,
@@ -78,6 +73,12 @@ def test_a_signed_checkpoint_has_these_bytes() -> None:
     assert open_note(note, [KEY]).verified == (Verified(KEY),)
     assert KEY.text == "log.example/sun+42eab0eb+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
     assert parse_key(KEY.text) == KEY
+
+
+def cosign(text: str, name: str, private_key: Ed25519PrivateKey, time_seconds: int) -> Signature:
+    """Cosign a checkpoint's body as a witness at a POSIX time (type 0x04, `cosignature/v1`)."""
+    made = private_key.sign(f"cosignature/v1\ntime {time_seconds}\n{text}".encode())
+    return Signature(name, public_key(name, private_key, COSIGNATURE).key_id, time_seconds.to_bytes(8) + made)
 
 
 def test_a_witness_cosigns_with_a_time() -> None:
@@ -175,38 +176,3 @@ def test_what_cannot_be_a_note_is_not_written() -> None:
         write_note("text\n", [])
     with pytest.raises(NoteError, match="no space"):
         sign("text\n", "two words", LOG)
-
-
-@given(
-    st.integers(0, 2**63),
-    st.lists(st.binary(min_size=32, max_size=32), max_size=4),
-    st.none() | st.binary(min_size=1, max_size=40),
-)
-def test_proof_files_read_back(index: int, proof: list[bytes], extra: bytes | None) -> None:
-    """A tlog-proof file is header, extra, index, hashes, an empty line and the checkpoint as it stands."""
-    note = write_note(CHECKPOINT.body, [sign(CHECKPOINT.body, NAME, LOG)])
-    leaf_proof = LeafProof(index, tuple(proof), note, extra)
-
-    assert leaf_proof.text.startswith("c2sp.org/tlog-proof@v1\n")
-    assert leaf_proof.text.endswith("\n\n" + note)
-    assert f"index {index}\n" in leaf_proof.text
-    assert parse_leaf_proof(leaf_proof.text) == leaf_proof
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "c2sp.org/tlog-proof@v1\n\nnote\n",
-        "c2sp.org/tlog-proof@v2\nindex 0\n\nnote\n",
-        "c2sp.org/tlog-proof@v1\nindex 00\n\nnote\n",
-        "c2sp.org/tlog-proof@v1\nindex 0\nAAAA\n\nnote\n",
-        "c2sp.org/tlog-proof@v1\nindex 0\n?\n\nnote\n",
-        "c2sp.org/tlog-proof@v1\nextra !\nindex 0\n\nnote\n",
-        "c2sp.org/tlog-proof@v1\nextra AAAA\n\nnote\n",
-    ],
-)
-def test_a_malformed_proof_file_is_refused(text: str) -> None:
-    """A proof file without header, index, whole hashes or checkpoint is refused."""
-    with pytest.raises(NoteError):
-        parse_leaf_proof(text)

@@ -16,9 +16,9 @@ from koinon.identity.webhook_signatures import (
     decode_secret,
     encode_secret,
     sign,
-    sign_with_key,
     verify,
 )
+from tests.unit.identity.signing import signed_by_key
 
 SECRET = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -67,7 +67,7 @@ def test_our_signature_is_the_vector_s(vectors: Path) -> None:
         elif single:
             seed = base64.b64decode(vector["private"].removeprefix("whsk_"))[:32]
             key = Ed25519PrivateKey.from_private_bytes(seed)
-            signed = sign_with_key(key, vector["id"], vector["timestamp"], vector["body"].encode())
+            signed = signed_by_key(key, vector["id"], vector["timestamp"], vector["body"].encode())
         else:
             continue
         assert vector["signature"] == signed["webhook-signature"]
@@ -166,7 +166,7 @@ def test_the_border_cannot_be_moved() -> None:
 def test_ed25519_needs_its_own_key() -> None:
     """A v1a signature counts with the source's public key and with no other."""
     key = Ed25519PrivateKey.generate()
-    headers = sign_with_key(key, "msg_1", NOW, BODY)
+    headers = signed_by_key(key, "msg_1", NOW, BODY)
     right = VerifyingKeys(public_key=key.public_key().public_bytes_raw())
     wrong = VerifyingKeys(public_key=Ed25519PrivateKey.generate().public_key().public_bytes_raw())
 
