@@ -88,21 +88,6 @@ def public_key(name: str, key: Ed25519PrivateKey | Ed25519PublicKey, kind: int =
     return NoteKey(name, kind, half.public_bytes_raw())
 
 
-def parse_key(text: str) -> NoteKey:
-    """Read a key from its text `name+hex8+base64`; its id must be the one that its bytes make."""
-    parts = text.split("+", 2)  # the base64 may hold a plus itself
-    if len(parts) != 3:
-        raise NoteError("a key is written name+id+base64")
-    _check_name(parts[0])
-    data = _unbase64(parts[2])
-    if len(data) != 33 or data[0] not in (ED25519, COSIGNATURE):
-        raise NoteError("a key is one type byte, 0x01 or 0x04, and 32 bytes")
-    key = NoteKey(parts[0], data[0], data[1:])
-    if key.key_id.hex() != parts[1]:
-        raise NoteError("a key's id is not the one that its bytes make")
-    return key
-
-
 def parse_checkpoint(body: str) -> Checkpoint:
     """Read a checkpoint's body; extension lines are refused, as no log of ours writes them."""
     lines = body.split("\n")
