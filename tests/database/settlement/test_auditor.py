@@ -19,7 +19,10 @@ MINUTE = timedelta(minutes=1)
 
 def auditor() -> Auditor:
     """Return an auditor of everything that the installation's contexts say must hold."""
-    return Auditor(each for context in contexts() for each in context.invariants())
+    return Auditor(
+        (each for context in contexts() for each in context.invariants()),
+        (each for context in contexts() for each in context.examinations()),
+    )
 
 
 async def standing() -> list[tuple[int, str]]:
