@@ -13,8 +13,8 @@ from offers.model import OfferVersion
 from offers.rewarding.decisions import Decision, re_execute, receipt_bytes
 from offers.rewarding.known_offers import KnownOffers
 
-NEWEST = 2
-"""How many receipts of an account one look runs again: the auditor comes round, and a purchase has one or two."""
+NEWEST = 10
+"""How many receipts of an account one look runs again, microseconds each."""
 
 statements = beside(__file__)
 _decode = msgspec.json.Decoder(Decision).decode

@@ -20,7 +20,6 @@ from tests.ledger_kit import NOW, TODAY, Coalition
 
 BARRIER = "SELECT barrier_xid IS NOT NULL FROM ledger.settlement_window WHERE window_no = 1"
 STATE = "SELECT state FROM ledger.settlement_window WHERE window_no = 1"
-PARTNER = "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)"
 SUBMISSIONS = "LOCK TABLE audit.submission"
 
 
@@ -40,7 +39,6 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     The sequencer, stopped between the two looks at what was handed in to the log, must look again and leave the seal.
     """
     kit, writer, owner = coalition, await session(), await asyncpg.connect(database_url)
-    await database.execute(PARTNER, kit.grocer, kit.programme_id, "grocer")
     late = writer.transaction()
     await late.start()
     await post(writer, kit.programme_id, [kit.earn(await kit.account(writer), 70)])
@@ -62,7 +60,9 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     while await sequence(runtime):
         pass
     assert await database.fetchval(STATE) == "SEALED"
-    seal = msgspec.json.decode(await database.fetchval("SELECT content FROM audit.seal"))
+    seal = msgspec.json.decode(
+        await database.fetchval("SELECT content FROM audit.seal WHERE partner_id = $1", kit.grocer)
+    )
     assert (seal["counter"], seal["issued"], seal["outstanding"]) == ("1", "70", "70")
 
 
@@ -71,7 +71,6 @@ async def test_a_second_sequencer_leaves_the_log_to_the_first(
 ) -> None:
     """One process appends at a time; another finds nothing to do and does not stand in line."""
     kit = coalition
-    await database.execute(PARTNER, kit.grocer, kit.programme_id, "grocer")
     async with transaction() as connection:
         await post(connection, kit.programme_id, [kit.earn(await kit.account(connection), 70)])
 
@@ -79,5 +78,5 @@ async def test_a_second_sequencer_leaves_the_log_to_the_first(
         assert await sequence(runtime)
         assert not await passes(connection, aside(sequence(runtime)), database)
 
-    assert await database.fetchval("SELECT size FROM audit.log") == 1
+    assert await database.fetchval("SELECT size FROM audit.log WHERE log_id = $1", kit.programme_id) == 1
     assert not await sequence(runtime)

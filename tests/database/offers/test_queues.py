@@ -166,10 +166,13 @@ async def test_what_was_done_meanwhile_is_not_taken(database: asyncpg.Pool) -> N
     purchases = await database.fetch(rewarding.statements["waiting_purchases"], NOW, 10)
     assert await settle_purchases(RUNTIME)
 
-    for statement, rows in (("take_messages", messages), ("take_purchases", purchases)):
+    for sql, rows in (
+        (intake.statements["take_messages"], messages),
+        (rewarding.statements["take_purchases"], purchases),
+    ):
         assert len(rows) == 2
         columns = [list(column) for column in zip(*map(tuple, rows), strict=True)]
-        assert await database.fetch(intake.statements[statement], *columns, 10) == []
+        assert await database.fetch(sql, *columns, 10) == []
 
 
 async def test_what_was_set_aside_crowds_nothing_out(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +211,7 @@ async def test_a_queue_is_read_by_its_index(database: asyncpg.Pool, statement: s
     """However long the history is, a slice reads what is not done by its own index, in order, and sorts nothing."""
     async with database.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
-        rows = await connection.fetch(f"EXPLAIN {intake.statements[statement]}", NOW, 10)
+        rows = await connection.fetch(f"EXPLAIN {(intake.statements | rewarding.statements)[statement]}", NOW, 10)
     plan = "\n".join(row[0] for row in rows)
 
     assert f"Index Scan using {index}" in plan

@@ -12,7 +12,8 @@ from koinon.context import Invariants
 from koinon.database import pool
 from koinon.ledger.auditor import Auditor
 from settlement.operations import InvariantBroken, calculate_run
-from tests.database.settlement.coalition import S1, Coalition
+from tests.database.settlement.coalition import Coalition
+from tests.kit.terms import S1
 
 MINUTE = timedelta(minutes=1)
 

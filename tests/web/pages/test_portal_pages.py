@@ -7,7 +7,7 @@ import asyncpg
 
 from koinon.audit.logs import log_key
 from koinon_verify.notes import read_key
-from tests.database.settlement.coalition import S1
+from tests.kit.terms import S1
 from tests.web.offers.bodies import offer_body, published
 from tests.web.pages.conftest import staff_of, staff_of_league
 from tests.web.pages.reading import Element
