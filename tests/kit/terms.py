@@ -11,7 +11,10 @@ S1 = {"price": "0.0100", "fee": "0.0015", "issue_share": "1", "honour": "0.0085"
 
 
 def programme_terms(**changes: Any) -> dict[str, Any]:
-    """Return what opens a programme: a sandbox in euros whose clock stands at NOW; `...` takes a field away."""
+    """Return what opens a programme: a sandbox in euros whose clock stands at NOW; a live one has none.
+
+    `...` takes a field away.
+    """
     right = {
         "code": "league",
         "name": "The League",
@@ -19,7 +22,7 @@ def programme_terms(**changes: Any) -> dict[str, Any]:
         "time_zone": "UTC",
         "settlement_currency": "EUR",
         "face_value_per_point": "0.01",
-        "clock_at": NOW,
+        "clock_at": ... if changes.get("mode") == "live" else NOW,
     }
     return said(right | changes)
 

@@ -26,8 +26,7 @@ class Book(Built):
     async def open(self) -> "Book":
         """Open the programme and the account, and let the partners join."""
         async with transaction() as connection:
-            clock = {} if self.mode == "sandbox" else {"clock_at": ...}
-            await self.open_programme(connection, code=self.code, name="Demo", mode=self.mode, **clock)
+            await self.open_programme(connection, code=self.code, name="Demo", mode=self.mode)
             self.log_id = await log_of(connection, self.programme_id)
             self.grocer, self.fuel = [await self.add_brand(connection, code) for code in ("grocer", "fuel")]
             self.account = await self.add_account(connection)

@@ -22,7 +22,8 @@ from koinon.ledger.model import Earn
 from koinon.ledger.names import journal_name
 from koinon.ledger.operations import post_now
 from koinon.runtime import Runtime
-from tests.database.audit.book import NOW, TODAY, Book, drain
+from tests.database.audit.book import Book, drain
+from tests.kit.terms import NOW, TODAY
 
 
 async def test_every_journal_gets_one_leaf_and_dense_counters(
