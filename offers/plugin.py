@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litestar.config.app import AppConfig
 
-from koinon.context import Context, Invariants, Job
+from koinon.context import Context, Examine, Invariants, Job
 from koinon.members.pending import PendingSources
 from koinon.redemptions.proofs import CardProofs
 from koinon.runtime import runtime_in
@@ -20,6 +20,7 @@ from offers.purchases.expiries import run_out
 from offers.purchases.intake import take_in
 from offers.rewarding.budgets import free_orphans
 from offers.rewarding.operations import reopen_short, reward_waiting
+from offers.rewarding.receipts import broken_receipts
 from offers.web import router
 
 
@@ -43,6 +44,10 @@ class Offers(Context):
     def invariants(self) -> Sequence[Invariants]:
         """Return what rewards and lots say of each other."""
         return [Invariants(Path(__file__).with_name("invariants.sql"))]
+
+    def examinations(self) -> Sequence[Examine]:
+        """Return the look at receipts, which are run again."""
+        return [broken_receipts]
 
     def jobs(self) -> Sequence[Job]:
         """Return the intake of card messages, the rewarding of purchases, what is looked for again, and forgetting."""

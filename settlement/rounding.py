@@ -1,9 +1,8 @@
-"""Bills cells cumulatively, so that no window's rounding is ever lost or kept, and spreads a bill over its entries."""
+"""Bills cells cumulatively, so that no window's rounding is ever lost or kept."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 
-from koinon.money import round_half_even, spread
+from koinon.money import round_half_even
 from settlement.model import Carried, Cell, Line, SettlementError
 
 FIGURE_MAXIMUM = 2**63 - 1
@@ -28,14 +27,3 @@ def bill(cell: Cell, rate: Fraction, carried: Carried, points: int) -> Line:
         points=points,
         amount=total - carried.billed,
     )
-
-
-def spread_line(line: Line, points: Sequence[int]) -> tuple[int, ...]:
-    """Return minor units per entry of a line, summing to its amount, by largest remainder (see `koinon.money.spread`).
-
-    `points` holds each entry's points in the order of the partner's counters, reversals negative; of equal remainders
-    the earlier entry gets the unit. No entry is more than one minor unit from its exact share.
-    """
-    if sum(points) != line.points:
-        raise SettlementError(f"the entries come to {sum(points)} points and the line to {line.points}")
-    return spread(line.amount, [line.rate * each for each in points])

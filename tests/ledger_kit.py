@@ -13,16 +13,10 @@ from koinon.idempotency.model import content_hash
 from koinon.ids import new_id
 from koinon.ledger import model
 from koinon.ledger.model import AnyCommand, Outcome
-from koinon.ledger.operations import open_account, post, statements
+from koinon.ledger.operations import post
+from tests.kit.coalition import Built
+from tests.kit.terms import NOW, TODAY
 
-TODAY = date(2026, 3, 2)
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
-PROGRAMME = """
-INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, face_value_num,
-    face_value_den, unit_id, operator_id)
-VALUES ($1, 'p' || $1::bigint, 'Test', 'sandbox', 'UTC', 'EUR', 1, 1, $2, $3)
-"""
 UNIT = "INSERT INTO ledger.unit (unit_id, programme_id, code) VALUES ($1, $2, $3)"
 BALANCE = "SELECT available, held FROM ledger.wallet WHERE account_id = $1 AND unit_id = $2"
 WALLET = "INSERT INTO ledger.wallet (account_id, unit_id) VALUES ($1, $2)"
@@ -49,33 +43,30 @@ def hashed(command: Sent) -> Sent:
     return msgspec.structs.replace(command, content_hash=content_hash(content))
 
 
-class Coalition:
+class Coalition(Built):
     """One programme with its unit and three brands, and the commands that its tills send.
 
     Every command gets a key of its own unless one is given, and the hash of its content.
     """
 
     def __init__(self) -> None:
-        self.programme_id, self.unit_id, self.operator_id = new_id(), new_id(), new_id()
-        self.grocer, self.fuel, self.cafe = new_id(), new_id(), new_id()
-        self.caller = f"par_{self.grocer}"
+        super().__init__()
         self.now = NOW
         self._keys = 0
 
     async def found(self, connection: Connection) -> "Coalition":
-        """Write the programme, its unit and its first window."""
-        await connection.execute(PROGRAMME, self.programme_id, self.unit_id, self.operator_id)
-        await connection.execute(UNIT, self.unit_id, self.programme_id, "points")
-        await connection.execute(statements["first_window"], self.programme_id, TODAY, NOW)
+        """Open the programme, with its unit and its first window, and let three brands join without contracts."""
+        async with connection.transaction():
+            await self.open_programme(connection, code=f"p{new_id()}")
+            self.grocer, self.fuel, self.cafe = [
+                await self.add_brand(connection, code) for code in ("grocer", "fuel", "cafe")
+            ]
+        self.caller = f"par_{self.grocer}"
         return self
 
     async def account(self, connection: Connection) -> int:
         """Open an account and return its id."""
-        account = new_id()
-        await open_account(
-            connection, account_id=account, programme_id=self.programme_id, unit_id=self.unit_id, now=NOW
-        )
-        return account
+        return await self.add_account(connection)
 
     async def second_unit(self, connection: Connection, account: int) -> int:
         """Give an account a wallet in another unit, and return the unit's id."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from koinon.fields import LAST_YEAR, within_calendar
+from koinon.http.card_numbers import passes_luhn
 from koinon.places.model import identifier
 from offers.feeds.currencies import letters
 from offers.feeds.faults import Fault
@@ -105,7 +106,7 @@ def looks_like_card_number(text: str) -> bool:
             digits = ""
             for group in groups[first:]:
                 digits += group
-                if 13 <= len(digits) <= 19 and _passes_luhn(digits):
+                if 13 <= len(digits) <= 19 and passes_luhn(digits):
                     return True
     return False
 
@@ -318,9 +319,3 @@ def too_old(message: CardMessage) -> RefusedMessage:
 
 def _fault(pointer: str, code: str) -> Fault:
     return Fault(pointer, code, DETAILS[code])
-
-
-def _passes_luhn(text: str) -> bool:
-    digits = [int(symbol) for symbol in text]
-    doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

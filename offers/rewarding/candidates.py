@@ -103,20 +103,6 @@ class Index:
         return listing.published_at <= at and (replaced is None or at < replaced)
 
 
-def listing_of(version: OfferVersion, published_at: datetime) -> Listing:
-    """Return what the index knows of a version that was published at an instant."""
-    return Listing(
-        offer_id=version.offer_id,
-        version_id=version.version_id,
-        partner=version.partner,
-        places=version.places,
-        activation_required=version.activation_required,
-        starts_at=version.starts_at,
-        ends_at=version.ends_at,
-        published_at=published_at,
-    )
-
-
 def earliest_local(sightings: Sequence[PurchaseFacts]) -> datetime:
     """Return the earliest moment, on its place's clock, at which a purchase may have been made."""
     return min(_span(facts)[0] for facts in sightings)

@@ -108,6 +108,15 @@ SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::i
 ON CONFLICT (account_id, purchase_id, offer_id) DO UPDATE SET version_id = excluded.version_id,
     revision = excluded.revision, reason = excluded.reason, points = excluded.points, receipt = excluded.receipt;
 
+-- newest_receipts: the newest so many receipts of each of some accounts
+SELECT d.account_id, d.purchase_id, d.offer_id, d.version_id, d.points, d.reason, d.receipt
+FROM (
+    SELECT d.*, row_number() OVER (PARTITION BY d.account_id ORDER BY d.purchase_id DESC, d.offer_id DESC) AS rank
+    FROM offers.decision d WHERE d.account_id = ANY ($1::bigint[])
+) d
+WHERE d.rank <= $2
+ORDER BY d.account_id, d.rank;
+
 -- set_rewarded: what is known of purchases is rewarded
 UPDATE offers.purchase u
 SET rewarded_revision = g.revision, place_id = coalesce(g.place_id, u.place_id), occurred_at = g.occurred_at,

@@ -84,7 +84,10 @@ def functions() -> list[Path]:
 
 def jobs() -> list[Job]:
     """Return the worker's work."""
-    auditor = Auditor(each for context in contexts() for each in context.invariants())
+    auditor = Auditor(
+        (each for context in contexts() for each in context.invariants()),
+        (each for context in contexts() for each in context.examinations()),
+    )
     audit = Job(name="audit", run=auditor.look, idle_seconds=5)
     return [*(job for context in contexts() for job in context.jobs()), audit]
 

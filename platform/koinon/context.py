@@ -37,6 +37,10 @@ class Invariants(NamedTuple):
     by_account: bool = True
 
 
+Examine = Callable[[Connection, Sequence[int]], Awaitable[list[str]]]
+"""Looks through the books of accounts for what no statement can say; returns what is broken, as `name: finding`."""
+
+
 class OpenedProgramme(msgspec.Struct, frozen=True, kw_only=True):
     """A programme that is being opened: its ids, and its business date and time as it begins."""
 
@@ -65,6 +69,10 @@ class Context(InitPlugin):
 
     def invariants(self) -> Sequence[Invariants]:
         """Return what the auditor looks for breaks of."""
+        return ()
+
+    def examinations(self) -> Sequence[Examine]:
+        """Return what else the auditor looks for, account by account."""
         return ()
 
     def commands(self) -> Sequence[click.Command]:

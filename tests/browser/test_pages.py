@@ -12,7 +12,8 @@ from koinon.app import runtime_for
 from koinon.database import pool
 from koinon.identity.sessions import COOKIE
 from tests.browser.conftest import PATIENCE_SECONDS, Site
-from tests.database.settlement.coalition import S1, Coalition
+from tests.database.settlement.coalition import Coalition
+from tests.kit.terms import S1
 from tests.web.conftest import Api
 from tests.web.offers.bodies import published
 from tests.web.town import Person, Town, found_town

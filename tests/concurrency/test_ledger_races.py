@@ -22,7 +22,8 @@ from koinon.ledger.operations import (
     post_now,
 )
 from koinon.problems import ServiceUnavailable
-from tests.ledger_kit import NOW, TODAY, Coalition, hashed, lots, statuses, wallet
+from tests.kit.terms import NOW, TODAY
+from tests.ledger_kit import Coalition, hashed, lots, statuses, wallet
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 Open = Callable[[], Awaitable[Connection]]

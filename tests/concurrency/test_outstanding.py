@@ -11,7 +11,8 @@ from koinon.database import Connection
 from koinon.ledger.model import Capture
 from koinon.ledger.operations import close_flipped_windows, flip_window
 from settlement.books import statements
-from tests.ledger_kit import NOW, TODAY, Coalition
+from tests.kit.terms import NOW, TODAY
+from tests.ledger_kit import Coalition
 
 Open = Callable[[], Awaitable[Connection]]
 Figures = dict[tuple[str, int], int]
@@ -19,10 +20,6 @@ Figures = dict[tuple[str, int], int]
 WRITERS = 8
 WINDOWS = 4
 
-PARTNERS = """
-INSERT INTO parties.partner (partner_id, programme_id, code, brand)
-SELECT p.partner_id, $1, p.code, p.code FROM unnest($2::bigint[], $3::text[]) AS p (partner_id, code)
-"""
 # By the movements alone, all of them: another way to the same points, at rest.
 TRUTH = """
 SELECT p.code, m.issuer_version, sum(m.amount * (
@@ -74,9 +71,6 @@ class Town:
 async def test_a_closed_window_is_read_alike_under_writers(coalition: Coalition, session: Open) -> None:
     """Read again and again while 8 writers post into later windows, no figure of a closed window ever differs."""
     observer, closer = await session(), await session()
-    await observer.execute(
-        PARTNERS, coalition.programme_id, [coalition.grocer, coalition.fuel], ["grocer", "fuel"]
-    )  # fmt: skip
     town = Town(coalition, session)
     writers = [asyncio.create_task(town.write(seed)) for seed in range(WRITERS)]
     seen: dict[int, list[Figures]] = {}
@@ -106,7 +100,6 @@ async def test_two_snapshots_are_seen(coalition: Coalition, session: Open) -> No
     """Lots in one statement and movements in another are wrong by whatever was posted between: one is needed."""
     kit, observer, writer = coalition, await session(), await session()
     account = await kit.account(writer)
-    await observer.execute(PARTNERS, kit.programme_id, [kit.grocer], ["grocer"])
     await kit.post(writer, kit.earn(account, 100))
     await flip_window(kit.programme_id, TODAY + timedelta(days=1), NOW)
     await close_flipped_windows(kit.programme_id, NOW)
@@ -124,7 +117,6 @@ async def test_a_wallet_never_forgets_a_later_window(coalition: Coalition, sessi
     """Who read the old window and waited for one who read the new leaves the wallet's mark at the new one."""
     kit, slow, fast, observer = coalition, await session(), await session(), await session()
     account = await kit.account(slow)
-    await observer.execute(PARTNERS, kit.programme_id, [kit.grocer], ["grocer"])
     waiting = fast.transaction()
     await waiting.start()
     await fast.execute("SELECT FROM ledger.wallet WHERE account_id = $1 FOR UPDATE", account)

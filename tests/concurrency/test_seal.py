@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from koinon import keyring
-from koinon.audit.operations import open_log
 from koinon.audit.sequencer import sequence
 from koinon.database import transaction
 from koinon.ledger.operations import Ledger, close_flipped_windows, flip_window, post
@@ -17,7 +16,8 @@ from koinon.runtime import Runtime
 from koinon.settings import Settings
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import aside, holding, passes, waits_for
-from tests.ledger_kit import NOW, TODAY, Coalition
+from tests.kit.terms import NOW, TODAY
+from tests.ledger_kit import Coalition
 
 BARRIER = "SELECT barrier_xid IS NOT NULL FROM ledger.settlement_window WHERE window_no = 1"
 STATE = "SELECT state FROM ledger.settlement_window WHERE window_no = 1"
@@ -32,17 +32,6 @@ def runtime(tmp_path: Path) -> Runtime:
     return Runtime(settings, keyring.load(settings.keys_folder), [Ledger()])
 
 
-async def with_log(kit: Coalition) -> None:
-    """Give the coalition's programme its log, and the log a partner to write of."""
-    async with transaction() as connection:
-        await open_log(connection, programme_id=kit.programme_id, mode="sandbox")
-        await connection.execute(
-            "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, 'grocer', 'Grocer')",
-            kit.grocer,
-            kit.programme_id,
-        )
-
-
 async def test_a_journal_that_comes_after_the_look_is_waited_for(
     database: asyncpg.Pool, database_url: str, coalition: Coalition, session: Open, runtime: Runtime
 ) -> None:
@@ -51,7 +40,6 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     The sequencer, stopped between the two looks at what was handed in to the log, must look again and leave the seal.
     """
     kit, writer, owner = coalition, await session(), await asyncpg.connect(database_url)
-    await with_log(kit)
     late = writer.transaction()
     await late.start()
     await post(writer, kit.programme_id, [kit.earn(await kit.account(writer), 70)])
@@ -73,7 +61,9 @@ async def test_a_journal_that_comes_after_the_look_is_waited_for(
     while await sequence(runtime):
         pass
     assert await database.fetchval(STATE) == "SEALED"
-    seal = msgspec.json.decode(await database.fetchval("SELECT content FROM audit.seal"))
+    seal = msgspec.json.decode(
+        await database.fetchval("SELECT content FROM audit.seal WHERE partner_id = $1", kit.grocer)
+    )
     assert (seal["counter"], seal["issued"], seal["outstanding"]) == ("1", "70", "70")
 
 
@@ -82,7 +72,6 @@ async def test_a_second_sequencer_leaves_the_log_to_the_first(
 ) -> None:
     """One process appends at a time; another finds nothing to do and does not stand in line."""
     kit = coalition
-    await with_log(kit)
     async with transaction() as connection:
         await post(connection, kit.programme_id, [kit.earn(await kit.account(connection), 70)])
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from koinon import keys_commands
-from koinon.audit.notes import parse_key, public_key
+from koinon.audit.notes import public_key
 from koinon.callers.model import OPERATOR_SCOPES
 from koinon.database import connected, transaction
 from koinon.identity.client_assertions import load_client
@@ -23,6 +23,7 @@ from koinon.ids import new_id, private, public
 from koinon.keyring import MasterKeys, load
 from koinon.keys_commands import keys
 from koinon.members.vault import MemberKey, Rewrapped, keep_key, key_of, rewrap_slice
+from koinon_verify.notes import read_key
 
 MEMBER = """
 INSERT INTO members.member (member_id, programme_id, account_id, sealed_name, enrolled_by, enrolled_at)
@@ -122,7 +123,7 @@ def test_the_installation_s_keys_are_made_once(koinon: CliRunner, tmp_path: Path
     assert str(folder) in again.output
     vkey = public_key("koinon.example/log", load(folder).log).text
     assert again.output.splitlines()[-1] == vkey
-    assert parse_key(vkey).name == "koinon.example/log"
+    assert read_key(vkey).name == "koinon.example/log"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     pairs = {"log.pem", "log.pub.pem", "sandbox-log.pem", "sandbox-log.pub.pem"}
     assert set(first) == pairs | {"token.pem", "secret", "master.1.key"}

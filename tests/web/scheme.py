@@ -9,6 +9,7 @@ import httpx
 
 from koinon import ids
 from koinon.database import pool
+from tests.kit.terms import contract_terms, partner_terms, programme_terms
 from tests.web.conftest import Api, Callers, problem_of
 
 NOW = "2026-03-02T09:00:00Z"
@@ -16,35 +17,18 @@ NOW = "2026-03-02T09:00:00Z"
 
 def programme_body(**changes: Any) -> dict[str, Any]:
     """Return a right request for a sandbox programme whose clock stands at NOW."""
-    right = {
-        "code": "league",
-        "name": "The League",
-        "mode": "sandbox",
-        "time_zone": "Europe/Helsinki",
-        "settlement_currency": "EUR",
-        "expiry_months": 24,
-        "face_value_per_point": "0.005",
-        "clock_at": NOW,
-    }
-    return {name: value for name, value in (right | changes).items() if value is not ...}
+    right = {"time_zone": "Europe/Helsinki", "expiry_months": 24, "face_value_per_point": "0.005", "clock_at": NOW}
+    return programme_terms(**(right | changes))
 
 
 def partner_body(programme: str, code: str = "grocer", **changes: Any) -> dict[str, Any]:
     """Return a right request for a partner."""
-    right = {
-        "programme": programme,
-        "code": code,
-        "brand": code.title(),
-        "iban": "FI21 1234 5600 0007 85",
-        "contact_email": f"finance@{code}.example",
-    }
-    return {name: value for name, value in (right | changes).items() if value is not ...}
+    return partner_terms(programme, code, **({"iban": "FI21 1234 5600 0007 85"} | changes))
 
 
 def contract_body(**changes: Any) -> dict[str, Any]:
     """Return a right first contract: a cent a point, 0.0015 of it the operator's, all at issue, 0.0085 honoured."""
-    right = {"price": "0.0100", "fee": "0.0015", "issue_share": "1", "honour": "0.0085", "currency": "EUR"}
-    return {name: value for name, value in (right | changes).items() if value is not ...}
+    return contract_terms(**changes)
 
 
 class Scheme:

@@ -1,6 +1,6 @@
-"""Signed notes, checkpoints, cosignatures and single proofs, as the C2SP specifications write them.
+"""Signed notes, checkpoints and cosignatures, as the C2SP specifications write them.
 
-signed-note, tlog-checkpoint, tlog-cosignature and tlog-proof at c2sp.org. A note is its text, an empty line,
+signed-note, tlog-checkpoint and tlog-cosignature at c2sp.org. A note is its text, an empty line,
 and lines `— <key name> base64(key id ‖ signature)`. Signature types are pluggable by the key's `kind`: 0x01
 (Ed25519 over the text) and 0x04 (Ed25519 cosignature with a time) are here.
 """
@@ -17,11 +17,10 @@ ED25519 = 0x01
 COSIGNATURE = 0x04
 SIGNATURES_MAX = 64
 NOTE_BYTES_MAX = 1_000_000
-PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
 
 class NoteError(ValueError):
-    """A note, key or proof is malformed, or a signature of a known key does not verify."""
+    """A note or a key is malformed, or a signature of a known key does not verify."""
 
 
 class NoteKey(Struct, frozen=True):
@@ -82,42 +81,11 @@ class Checkpoint(Struct, frozen=True):
         return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
 
 
-class LeafProof(Struct, frozen=True):
-    """A `tlog-proof@v1` file: where a leaf stands, its inclusion proof, the checkpoint note and extra bytes."""
-
-    index: int
-    proof: tuple[bytes, ...]
-    note: str
-    extra: bytes | None = None
-
-    @property
-    def text(self) -> str:
-        """Return the file's text (extension `.tlog-proof`)."""
-        extra = [] if self.extra is None else [f"extra {_base64(self.extra)}"]
-        lines = [PROOF_HEADER, *extra, f"index {self.index}", *map(_base64, self.proof), "", self.note]
-        return "\n".join(lines)
-
-
 def public_key(name: str, key: Ed25519PrivateKey | Ed25519PublicKey, kind: int = ED25519) -> NoteKey:
     """Return the public half of a key under its name; the name of a log's key is its origin."""
     _check_name(name)
     half = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
     return NoteKey(name, kind, half.public_bytes_raw())
-
-
-def parse_key(text: str) -> NoteKey:
-    """Read a key from its text `name+hex8+base64`; its id must be the one that its bytes make."""
-    parts = text.split("+", 2)  # the base64 may hold a plus itself
-    if len(parts) != 3:
-        raise NoteError("a key is written name+id+base64")
-    _check_name(parts[0])
-    data = _unbase64(parts[2])
-    if len(data) != 33 or data[0] not in (ED25519, COSIGNATURE):
-        raise NoteError("a key is one type byte, 0x01 or 0x04, and 32 bytes")
-    key = NoteKey(parts[0], data[0], data[1:])
-    if key.key_id.hex() != parts[1]:
-        raise NoteError("a key's id is not the one that its bytes make")
-    return key
 
 
 def parse_checkpoint(body: str) -> Checkpoint:
@@ -135,17 +103,6 @@ def sign(text: str, name: str, private_key: Ed25519PrivateKey) -> Signature:
     """Sign a note's text, which ends in a newline, by Ed25519 (type 0x01)."""
     _check_text(text)
     return Signature(name, public_key(name, private_key).key_id, private_key.sign(text.encode()))
-
-
-def cosign(text: str, name: str, private_key: Ed25519PrivateKey, time_seconds: int) -> Signature:
-    """Cosign a checkpoint's body as a witness at a POSIX time (type 0x04, `cosignature/v1`).
-
-    The message holds no name, so that a witness must keep a key for this alone.
-    """
-    _check_text(text)
-    key_id = public_key(name, private_key, COSIGNATURE).key_id
-    made = private_key.sign(_cosigned(text, time_seconds))
-    return Signature(name, key_id, time_seconds.to_bytes(8) + made)
 
 
 def write_note(text: str, signatures: Iterable[Signature]) -> str:
@@ -185,22 +142,6 @@ def open_note(note: str, keys: Sequence[NoteKey]) -> OpenedNote:
     if not verified:
         raise NoteError("no known key signed this note")
     return OpenedNote(text, tuple(verified))
-
-
-def parse_leaf_proof(text: str) -> LeafProof:
-    """Read a `tlog-proof@v1` file; its checkpoint note is kept as it stands, not verified."""
-    head, gap, note = text.partition("\n\n")
-    lines = head.split("\n")
-    if not gap or lines.pop(0) != PROOF_HEADER or not lines:
-        raise NoteError(f"a proof starts with {PROOF_HEADER} and ends with a checkpoint")
-    extra = _unbase64(lines.pop(0)[6:]) if lines[0].startswith("extra ") else None
-    if not lines or not lines[0].startswith("index "):
-        raise NoteError("a proof names its leaf's index")
-    index = _decimal(lines[0][6:])
-    proof = tuple(_unbase64(line) for line in lines[1:])
-    if any(len(item) != 32 for item in proof):
-        raise NoteError("a proof's hashes have 32 bytes")
-    return LeafProof(index, proof, note, extra)
 
 
 def _verify(key: NoteKey, text: str, signature: bytes) -> Verified:

@@ -199,11 +199,6 @@ def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
     return f"tile/{level}/{_grouped(index)}{_partial(width)}"
 
 
-def entries_path(index: int, width: int = TILE_WIDTH) -> str:
-    """Return the path of a bundle of entries below the log's prefix, as `tile/entries/x001/067`."""
-    return f"tile/entries/{_grouped(index)}{_partial(width)}"
-
-
 def parse_tile_path(path: str) -> TileAddress:
     """Read the path of a tile or of a bundle of entries; a path that is not the canonical one is a ValueError."""
     match = _PATH.fullmatch(path)
@@ -228,20 +223,6 @@ def pack_entries(leaves: Iterable[bytes]) -> bytes:
             raise ValueError(f"a leaf has at most {ENTRY_BYTES_MAX} bytes")
         parts += (len(leaf).to_bytes(2), leaf)
     return b"".join(parts)
-
-
-def unpack_entries(data: bytes) -> list[bytes]:
-    """Read the leaves of a bundle of entries."""
-    leaves: list[bytes] = []
-    place = 0
-    while place < len(data):
-        length = int.from_bytes(data[place : place + 2])
-        leaf = data[place + 2 : place + 2 + length]
-        if place + 2 + length > len(data):
-            raise ValueError("a bundle of entries ends in the middle of one")
-        leaves.append(leaf)
-        place += 2 + length
-    return leaves
 
 
 def _reduce(row: bytes) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
+import schwifty
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -95,10 +96,7 @@ def _is_telephone(text: str) -> bool:
 
 
 def _is_iban(text: str) -> bool:
-    plain = re.sub(r"\s", "", text).upper()
-    if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", plain):
-        return False
-    return int("".join(str(int(symbol, 36)) for symbol in plain[4:] + plain[:4])) % 97 == 1
+    return text.isascii() and schwifty.IBAN(text, allow_invalid=True).is_valid
 
 
 # Fields that hold digits of a network's or a bank's own, by their exact place, and only in the form that is theirs: a

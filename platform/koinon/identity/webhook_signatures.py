@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from koinon.problems import NotAuthenticated
 
@@ -76,12 +76,6 @@ def sign(secret: bytes, webhook_id: str, timestamp: int, body: bytes) -> dict[st
     """Return the three headers of a body signed with HMAC-SHA256; `timestamp` is in Unix seconds."""
     digest = hmac.digest(secret, _signed(webhook_id, str(timestamp), body), "sha256")
     return _headers(webhook_id, timestamp, f"v1,{base64.b64encode(digest).decode()}")
-
-
-def sign_with_key(key: Ed25519PrivateKey, webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the three headers of a body signed with Ed25519; `timestamp` is in Unix seconds."""
-    signature = key.sign(_signed(webhook_id, str(timestamp), body))
-    return _headers(webhook_id, timestamp, f"v1a,{base64.b64encode(signature).decode()}")
 
 
 def verify(headers: Mapping[str, str], body: bytes, keys: VerifyingKeys, now: float) -> str:

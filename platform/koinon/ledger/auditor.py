@@ -4,7 +4,7 @@ What it finds it looks for again: on a database of several nodes a posting may b
 another. What is still there is an alert, and no run of the programme is made until a whole later round finds nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from koinon.clock import machine_now
-from koinon.context import Invariants
-from koinon.database import Statements, pool
+from koinon.context import Examine, Invariants
+from koinon.database import Connection, Statements, pool
 from koinon.ids import new_id
 from koinon.ledger.alerts import each_programme, pause_after
 from koinon.ledger.alerts import statements as alert_statements
@@ -38,8 +38,9 @@ class Round(msgspec.Struct):
 class Auditor:
     """The rounds of one worker; another's are its own."""
 
-    def __init__(self, invariants: Iterable[Invariants]) -> None:
+    def __init__(self, invariants: Iterable[Invariants], examinations: Iterable[Examine] = ()) -> None:
         """Read the invariants of every context; raises ValueError when two have one name."""
+        self._examinations = tuple(examinations)
         self._by_account: dict[str, str] = {}
         self._by_programme: dict[str, str] = {}
         for each in invariants:
@@ -67,9 +68,9 @@ class Auditor:
         place = self._rounds.setdefault(programme_id, Round(began_at=now))
         rows = await pool().fetch(statements["accounts_after"], programme_id, place.after, size)
         accounts = [row["account_id"] for row in rows]
-        found = await _standing(self._by_account, accounts) if accounts else []
+        found = await _standing(self._of_accounts, accounts) if accounts else []
         if len(accounts) < size:
-            found += await _standing(self._by_programme, [programme_id])
+            found += await _standing(self._of_programmes, [programme_id])
         if found:
             place.found = True
             await _raise(programme_id, found, now)
@@ -81,14 +82,23 @@ class Auditor:
         del self._rounds[programme_id]
         return False
 
+    async def _of_accounts(self, connection: Connection, accounts: Sequence[int]) -> list[str]:
+        found = await check(connection, accounts, self._by_account)
+        for examine in self._examinations:
+            found += await examine(connection, accounts)
+        return found
 
-async def _standing(named: dict[str, str], ids: list[int]) -> list[str]:
+    async def _of_programmes(self, connection: Connection, programmes: Sequence[int]) -> list[str]:
+        return await check(connection, programmes, self._by_programme)
+
+
+async def _standing(look: Examine, ids: list[int]) -> list[str]:
     """Return what is found twice."""
     async with pool().acquire() as connection:
-        found = await check(connection, ids, named)
+        found = await look(connection, ids)
         if not found:
             return []
-        again = set(await check(connection, ids, named))
+        again = set(await look(connection, ids))
     # Of very many, the two looks may have named different ones.
     return [finding for finding in found if finding in again or len(again) >= FINDINGS_MAXIMUM]
 

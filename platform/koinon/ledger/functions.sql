@@ -188,8 +188,8 @@ BEGIN
     END IF;
     RETURN CASE p_command.kind
         WHEN 'hold' THEN ledger.post_hold(p_stamp, p_command)
-        WHEN 'capture' THEN ledger.post_capture(p_stamp, p_command)
-        WHEN 'release' THEN ledger.post_release(p_stamp, p_command)
+        WHEN 'capture' THEN ledger.post_end_of_hold(p_stamp, p_command)
+        WHEN 'release' THEN ledger.post_end_of_hold(p_stamp, p_command)
         WHEN 'reverse_earn' THEN ledger.post_reverse_earn(p_stamp, p_command)
         WHEN 'reverse_burn' THEN ledger.post_reverse_burn(p_stamp, p_command)
         WHEN 'expire' THEN ledger.post_expire(p_stamp, p_command)
@@ -316,12 +316,10 @@ $$;
 
 -- Move what a hold holds: to the acceptor (capture) or back to the wallet (release).
 CREATE OR REPLACE FUNCTION ledger.end_hold(
-    p_stamp ledger.stamp, p_command ledger.command, p_hold ledger.hold, p_journal uuid, p_credit_kind text)
+    p_stamp ledger.stamp, p_command ledger.command, p_hold ledger.hold, p_journal uuid, p_burnt boolean)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    burnt boolean := p_credit_kind = 'honoured';
 BEGIN
-    UPDATE ledger.hold h SET state = CASE WHEN burnt THEN 'captured' ELSE 'released' END
+    UPDATE ledger.hold h SET state = CASE WHEN p_burnt THEN 'captured' ELSE 'released' END
     WHERE h.account_id = p_hold.account_id AND h.hold_id = p_hold.hold_id;
     WITH parts AS (
         SELECT p.lot_id, p.amount, l.issuer_id, l.issuer_version, l.expires_on, l.issued_at
@@ -330,25 +328,27 @@ BEGIN
         WHERE p.account_id = p_hold.account_id AND p.hold_id = p_hold.hold_id
     ), lots AS (
         UPDATE ledger.lot l
-        SET held = l.held - p.amount, remaining = l.remaining - CASE WHEN burnt THEN p.amount ELSE 0 END
+        SET held = l.held - p.amount, remaining = l.remaining - CASE WHEN p_burnt THEN p.amount ELSE 0 END
         FROM parts p WHERE l.account_id = p_hold.account_id AND l.lot_id = p.lot_id
     )
     INSERT INTO ledger.movement (account_id, journal_id, leg, unit_id, window_no, debit_kind, credit_kind, amount,
         lot_id, issuer_id, issuer_version, acceptor_id, acceptor_version)
     SELECT p_hold.account_id, p_journal, row_number() OVER (ORDER BY p.expires_on, p.issued_at, p.lot_id),
-        p_hold.unit_id, p_stamp.window_no, 'held', p_credit_kind, p.amount, p.lot_id, p.issuer_id, p.issuer_version,
-        p_hold.acceptor_id, p_hold.acceptor_version
+        p_hold.unit_id, p_stamp.window_no, 'held', CASE WHEN p_burnt THEN 'honoured' ELSE 'wallet' END, p.amount,
+        p.lot_id, p.issuer_id, p.issuer_version, p_hold.acceptor_id, p_hold.acceptor_version
     FROM parts p;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION ledger.post_capture(p_stamp ledger.stamp, p_command ledger.command)
+-- Capture what a hold holds, or release it: the same journal, but for where the points go.
+CREATE OR REPLACE FUNCTION ledger.post_end_of_hold(p_stamp ledger.stamp, p_command ledger.command)
 RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     journal uuid := uuidv7();
     found record;
     hold ledger.hold;
     outcome ledger.outcome;
+    burnt boolean := p_command.kind = 'capture';
 BEGIN
     SELECT * INTO found FROM ledger.open_hold(p_command);
     IF (found.refusal)."position" IS NOT NULL THEN
@@ -359,31 +359,9 @@ BEGIN
     p_command.place_id := hold.place_id;
     outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
         'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
-        'balance', ledger.move_wallet(p_stamp, p_command, 0, -hold.amount)));
-    PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'honoured');
-    RETURN outcome;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION ledger.post_release(p_stamp ledger.stamp, p_command ledger.command)
-RETURNS ledger.outcome LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    journal uuid := uuidv7();
-    found record;
-    hold ledger.hold;
-    outcome ledger.outcome;
-BEGIN
-    SELECT * INTO found FROM ledger.open_hold(p_command);
-    IF (found.refusal)."position" IS NOT NULL THEN
-        RETURN found.refusal;
-    END IF;
-    hold := found.hold;
-    p_command.member_id := hold.member_id;
-    p_command.place_id := hold.place_id;
-    outcome := ledger.record_journal(p_stamp, p_command, journal, hold.hold_id, jsonb_build_object(
-        'hold_id', hold.hold_id, 'points', hold.amount, 'version', hold.acceptor_version,
-        'balance', ledger.move_wallet(p_stamp, p_command, hold.amount, -hold.amount)));
-    PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, 'wallet');
+        'balance', ledger.move_wallet(
+            p_stamp, p_command, CASE WHEN burnt THEN 0 ELSE hold.amount END, -hold.amount)));
+    PERFORM ledger.end_hold(p_stamp, p_command, hold, journal, burnt);
     RETURN outcome;
 END
 $$;

@@ -1,64 +1,42 @@
 """A programme with two partners and one account, and a day of it, for tests of the log."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from koinon.audit.operations import log_of, open_log
+from koinon.audit.operations import log_of
 from koinon.audit.sequencer import sequence
 from koinon.database import transaction
-from koinon.ids import new_id
 from koinon.ledger.jobs import close_window
 from koinon.ledger.model import AnyCommand, Capture, Earn, Hold
-from koinon.ledger.operations import open_account, post_now, statements
+from koinon.ledger.operations import post_now
 from koinon.runtime import Runtime
+from tests.kit.coalition import Built
+from tests.kit.terms import NOW, TODAY
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
 
-
-class Book:
+class Book(Built):
     """A programme with two partners and one account."""
 
     def __init__(self, code: str = "demo", mode: str = "sandbox") -> None:
-        """Choose the ids."""
+        """Choose the programme's code and mode."""
+        super().__init__()
         self.code, self.mode = code, mode
-        self.programme, self.unit, self.account, self.grocer, self.fuel = (new_id() for _ in range(5))
-        self.log_id = 0
 
     async def open(self) -> "Book":
-        """Write the programme, its partners and the account."""
+        """Open the programme and the account, and let the partners join."""
         async with transaction() as connection:
-            await connection.execute(
-                "INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency,"
-                " face_value_num, face_value_den, unit_id, operator_id)"
-                " VALUES ($1, $2, 'Demo', $3, 'UTC', 'EUR', 1, 1, $4, 1)",
-                self.programme,
-                self.code,
-                self.mode,
-                self.unit,
-            )
-            await open_log(connection, programme_id=self.programme, mode=self.mode)
-            self.log_id = await log_of(connection, self.programme)
-            await connection.execute("INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit, self.programme)
-            for partner, code in ((self.grocer, "grocer"), (self.fuel, "fuel")):
-                await connection.execute(
-                    "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)",
-                    partner,
-                    self.programme,
-                    code,
-                )
-            await connection.execute(statements["first_window"], self.programme, TODAY, NOW)
-            await open_account(
-                connection, account_id=self.account, programme_id=self.programme, unit_id=self.unit, now=NOW
-            )
+            await self.open_programme(connection, code=self.code, name="Demo", mode=self.mode)
+            self.log_id = await log_of(connection, self.programme_id)
+            self.grocer, self.fuel = [await self.add_brand(connection, code) for code in ("grocer", "fuel")]
+            self.account = await self.add_account(connection)
         return self
 
     def base(self, key: str, partner: int, unit: int | None = None) -> dict[str, Any]:
         """Return what every command of a partner says."""
         return {
             "caller": "par_test", "key": f"{self.code}-{key}", "content_hash": "00", "account_id": self.account,
-            "unit_id": unit or self.unit, "occurred_at": NOW, "partner_id": partner,
+            "unit_id": unit or self.unit_id, "occurred_at": NOW, "partner_id": partner,
         }  # fmt: skip
 
     async def day(self) -> "Book":
@@ -76,11 +54,11 @@ class Book:
 
     async def close(self) -> None:
         """Close the window of the day."""
-        await close_window(self.programme, TODAY + timedelta(days=1), NOW + timedelta(days=1))
+        await close_window(self.programme_id, TODAY + timedelta(days=1), NOW + timedelta(days=1))
 
     async def post(self, *commands: AnyCommand) -> list[dict[str, Any]]:
         """Post commands, all of them, and return their answers."""
-        outcomes = await post_now(self.programme, list(commands))
+        outcomes = await post_now(self.programme_id, list(commands))
         assert {outcome.status for outcome in outcomes} == {"posted"}, outcomes
         return [outcome.answer for outcome in outcomes]
 

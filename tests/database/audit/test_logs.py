@@ -21,22 +21,22 @@ async def test_a_programmes_log_is_opened_with_it(database: asyncpg.Pool) -> Non
     """Live programmes share log 1; a sandbox programme has one of its own, empty from the first moment."""
     live, sandbox = await Book("here", "live").open(), await Book("there").open()
 
-    assert (live.log_id, sandbox.log_id) == (LIVE_LOG, sandbox.programme)
+    assert (live.log_id, sandbox.log_id) == (LIVE_LOG, sandbox.programme_id)
     rows = await database.fetch("SELECT log_id, size, note FROM audit.log ORDER BY log_id")
-    assert [tuple(row) for row in rows] == [(1, 0, None), (sandbox.programme, 0, None)]
+    assert [tuple(row) for row in rows] == [(1, 0, None), (sandbox.programme_id, 0, None)]
 
 
 async def test_logs_are_named_and_found_apart(runtime: Runtime) -> None:
     """A sandbox log's origin, address and kept checkpoint lie below the live one's, under the programme's public id."""
     book, settings = Book(), runtime.settings
-    name = ids.public("pro", book.programme)
+    name = ids.public("pro", book.programme_id)
 
     assert origin(settings, LIVE_LOG) == "koinon.example/log"
-    assert origin(settings, book.programme) == f"koinon.example/log/sandbox/{name}"
+    assert origin(settings, book.programme_id) == f"koinon.example/log/sandbox/{name}"
     assert log_path(LIVE_LOG) == "/log"
-    assert log_path(book.programme) == f"/log/sandbox/{name}"
+    assert log_path(book.programme_id) == f"/log/sandbox/{name}"
     assert checkpoint_path(settings, LIVE_LOG) == settings.folder / "log" / "checkpoint"
-    assert checkpoint_path(settings, book.programme) == settings.folder / "log" / "sandbox" / name / "checkpoint"
+    assert checkpoint_path(settings, book.programme_id) == settings.folder / "log" / "sandbox" / name / "checkpoint"
 
 
 async def test_each_log_holds_its_own_leaves_alone(database: asyncpg.Pool, runtime: Runtime) -> None:
@@ -51,7 +51,7 @@ async def test_each_log_holds_its_own_leaves_alone(database: asyncpg.Pool, runti
         )
         assert [row["leaf_index"] for row in leaves] == [0, 1, 2, 3]
         opened = await database.fetch(
-            "SELECT DISTINCT leaf_index FROM audit.opening WHERE programme_id = $1", book.programme
+            "SELECT DISTINCT leaf_index FROM audit.opening WHERE programme_id = $1", book.programme_id
         )
         assert {row["leaf_index"] for row in opened} == {0, 1, 2, 3}
         note = await database.fetchval("SELECT note FROM audit.log WHERE log_id = $1", book.log_id)

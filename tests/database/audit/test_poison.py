@@ -33,7 +33,7 @@ class Owner:
     async def poison(self, book: Book, kind: str = "hold", into: str = "adjust") -> None:
         """Make a book's journals of a kind be of one that the log does not know."""
         await self.does(
-            "UPDATE ledger.journal SET kind = $3 WHERE programme_id = $1 AND kind = $2", book.programme, kind, into
+            "UPDATE ledger.journal SET kind = $3 WHERE programme_id = $1 AND kind = $2", book.programme_id, kind, into
         )
 
 
@@ -52,7 +52,7 @@ async def states(database: asyncpg.Pool) -> dict[int, str]:
 async def unmarked(database: asyncpg.Pool, book: Book) -> int:
     """Return how many of a book's journals have no leaf."""
     count: int = await database.fetchval(
-        "SELECT count(*) FROM ledger.outbox WHERE leaf_index IS NULL AND programme_id = $1", book.programme
+        "SELECT count(*) FROM ledger.outbox WHERE leaf_index IS NULL AND programme_id = $1", book.programme_id
     )
     return count
 
@@ -75,7 +75,7 @@ async def test_a_journal_of_an_unknown_kind_stops_its_programme_alone(
 
     await drain(runtime)
 
-    assert await states(database) == {sick.programme: "CLOSED", well.programme: "SEALED"}
+    assert await states(database) == {sick.programme_id: "CLOSED", well.programme_id: "SEALED"}
     assert (await unmarked(database, sick), await unmarked(database, well)) == (1, 0)
     counters = await database.fetch(
         "SELECT counter FROM audit.opening WHERE partner_id = $1 ORDER BY counter", sick.fuel
@@ -104,7 +104,7 @@ async def test_what_waits_goes_on_by_itself(database: asyncpg.Pool, runtime: Run
     await owner.does("UPDATE audit.alert SET retry_at = tried_at")
     await drain(runtime)
 
-    assert await states(database) == {book.programme: "SEALED"}
+    assert await states(database) == {book.programme_id: "SEALED"}
     assert await open_alerts(database, 10) == []
     assert await database.fetchval("SELECT count(*) FROM audit.alert WHERE cleared_at IS NOT NULL") == 1
     sealed = msgspec.json.decode(

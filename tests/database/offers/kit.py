@@ -14,9 +14,9 @@ from koinon.database import pool, transaction
 from koinon.ids import new_id, new_record_id
 from koinon.keyring import Keyring, MasterKeys
 from koinon.ledger.model import Capture, Hold, Outcome, ReverseBurn
-from koinon.ledger.operations import Ledger, open_account, post_now, require_posted
-from koinon.ledger.operations import statements as ledger_statements
-from koinon.places.model import IdentityKind, Network, NetworkIdentity, registered_keys
+from koinon.ledger.operations import Ledger, post_now, require_posted
+from koinon.places.model import IdentityKind, Network
+from koinon.places.operations import NewIdentity
 from koinon.runtime import Runtime
 from koinon.settings import Settings
 from offers.catalogue.operations import statements as catalogue_statements
@@ -25,31 +25,16 @@ from offers.feeds.operations import FeedBatch, Verdicts, take_batch
 from offers.model import OfferVersion, PointsPerAmount
 from offers.purchases.intake import take_in
 from offers.rewarding.operations import reopen_short, reward_waiting
+from tests.kit.coalition import Built
+from tests.kit.terms import S1, TODAY
 from tests.unit.offers.samples import body
 
 FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
-TODAY = date(2026, 3, 2)
 ACTIVATED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BOUGHT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 NOW = datetime(2026, 5, 2, 9, 0, tzinfo=UTC)
 """Where the programme's clock stands: after everything that a test's messages tell of."""
 
-PROGRAMME = """
-INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency, expiry_months,
-    face_value_num, face_value_den, unit_id, operator_id, clock_at)
-VALUES ($1, 'p' || $1::bigint, 'Test', 'sandbox', 'UTC', 'EUR', 24, 1, 1, $2, $3, $4)
-"""
-PARTNER = "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, initcap($3))"
-CONTRACT = """
-INSERT INTO parties.contract (partner_id, version, currency, price_num, price_den, fee_num, fee_den, issue_share_num,
-    issue_share_den, honour_num, honour_den, effective_from)
-VALUES ($1, $2, 'EUR', 1, 1, 3, 20, 1, 1, 17, 20, $3)
-"""
-PLACE = "INSERT INTO places.place (place_id, partner_id, programme_id, name, time_zone) VALUES ($1, $2, $3, $4, $5)"
-IDENTITY = """
-INSERT INTO places.network_identity (identity_id, programme_id, place_id, identity_key, valid_from)
-VALUES ($1, $2, $3, $4, $5)
-"""
 MEMBER = """
 INSERT INTO members.member (member_id, programme_id, account_id, enrolled_by, enrolled_at) VALUES ($1, $2, $3, $4, $5)
 """
@@ -98,49 +83,38 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
-class League:
+class League(Built):
     """One sandbox programme with a grocer and a fuel station, each with one place in Helsinki, and a source."""
 
     def __init__(self) -> None:
-        self.programme_id, self.unit_id, self.operator_id, self.source_id = (new_id() for _ in range(4))
-        self.partners = {"grocer": new_id(), "fuel": new_id()}
-        self.places = {"grocer": new_id(), "fuel": new_id()}
+        super().__init__()
+        self.source_id = new_id()
         self._numbers = itertools.count(1)
 
-    async def found(self) -> "League":
-        """Write the programme, its brands with contracts and places, and its first window."""
+    async def found(self, **renewals: datetime) -> "League":
+        """Open the programme on the first of January, add its brands with contracts and places, and go on to NOW.
+
+        `renewals` are instants, by brand, from which a second version of its contract holds.
+        """
         async with transaction() as connection:
-            await connection.execute(PROGRAMME, self.programme_id, self.unit_id, self.operator_id, NOW)
-            await connection.execute(
-                "INSERT INTO ledger.unit VALUES ($1, $2, 'points')", self.unit_id, self.programme_id
-            )
+            await self.open_programme(connection, code=f"p{new_id()}", expiry_months=24, clock_at=FOUNDED)
             await connection.execute(
                 "INSERT INTO identity.source (source_id, programme_id, name, secrets) VALUES ($1, $2, 'a', '{x}')",
                 self.source_id,
                 self.programme_id,
             )
-            await connection.execute(ledger_statements["first_window"], self.programme_id, TODAY, FOUNDED)
-            for code, partner_id in self.partners.items():
-                await connection.execute(PARTNER, partner_id, self.programme_id, code)
-                await connection.execute(CONTRACT, partner_id, 1, FOUNDED)
-                await connection.execute(
-                    PLACE, self.places[code], partner_id, self.programme_id, code.title(), "Europe/Helsinki"
-                )
-                identity = NetworkIdentity(
-                    kind=IdentityKind.ACQUIRER_MERCHANT, network=Network.VISA, acquirer_id="400012", value=mid(code)
-                )
-                for key in registered_keys(identity):
-                    await connection.execute(IDENTITY, new_id(), self.programme_id, self.places[code], key, FOUNDED)
+            for code in ("grocer", "fuel"):
+                await self.add_brand(connection, code, **S1)
+                await self.add_place(connection, code, identity(mid(code)))
+            for code, begins_at in renewals.items():
+                await self.add_contract(connection, code, **S1, effective_from=begins_at)
+            await self.set_clock(connection, NOW)
         return self
 
     async def holder(self, token: str = "tok_a", linked_at: datetime | None = FOUNDED) -> Holder:
         """Enrol a member, with a linked card unless `linked_at` is None."""
-        made = Holder(member_id=new_id(), account_id=new_id(), token=token)
         async with transaction() as connection:
-            await open_account(
-                connection, account_id=made.account_id, programme_id=self.programme_id, unit_id=self.unit_id,
-                now=FOUNDED,
-            )  # fmt: skip
+            made = Holder(member_id=new_id(), account_id=await self.add_account(connection, FOUNDED), token=token)
             await connection.execute(
                 MEMBER, made.member_id, self.programme_id, made.account_id, self.partners["grocer"], FOUNDED
             )
@@ -268,10 +242,6 @@ class League:
         )  # fmt: skip
         require_posted((await post_now(self.programme_id, [undo]))[0])
 
-    async def contract(self, partner: str, version: int, effective_from: datetime) -> None:
-        """Add a version of a brand's contract."""
-        await pool().execute(CONTRACT, self.partners[partner], version, effective_from)
-
     async def work(self) -> None:
         """Let the worker do all that there is to do."""
         while await take_in(RUNTIME) or await reward_waiting(RUNTIME) or await reopen_short(RUNTIME):
@@ -282,6 +252,17 @@ class League:
         for each in messages:
             await self.post(each)
             await self.work()
+
+
+def identity(value: str) -> NewIdentity:
+    """Return what Visa's acquirer calls a place, since the programme was opened."""
+    return NewIdentity(
+        kind=IdentityKind.ACQUIRER_MERCHANT,
+        network=Network.VISA,
+        acquirer_id="400012",
+        value=value,
+        valid_from=FOUNDED,
+    )
 
 
 def ten_for_one(partner: str = "grocer", **changes: Any) -> OfferVersion:

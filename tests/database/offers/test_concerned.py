@@ -7,10 +7,9 @@ import asyncpg
 import msgspec
 
 from koinon.database import transaction
-from koinon.ids import new_id
 from offers.model import FixedPoints
 from offers.rewarding.operations import reward_purchases
-from tests.database.offers.kit import FOUNDED, PLACE, League, balance, decisions, rewards, ten_for_one
+from tests.database.offers.kit import FOUNDED, League, balance, decisions, rewards, ten_for_one
 
 FEBRUARY = datetime(2026, 2, 1)  # noqa: DTZ001  # the place's own time
 MARCH = datetime(2026, 3, 1)  # noqa: DTZ001  # the place's own time
@@ -59,8 +58,8 @@ async def test_an_offer_that_was_switched_on_says_why_it_gave_nothing_here(datab
     """At another place of the brand, in another currency and below the minimum; another brand's offer says nothing."""
     league = await League().found()
     ada = await league.holder()
-    harbour = new_id()
-    await database.execute(PLACE, harbour, league.partners["grocer"], league.programme_id, "Harbour", "Europe/Helsinki")
+    async with database.acquire() as connection:
+        harbour = await league.add_place(connection, "grocer")
     for changes in ({"places": (harbour,)}, {"currency": "USD"}, {"minimum_minor": 9000}, {"partner": "fuel"}):
         await league.activate(ada, await league.offer(**changes))
     await league.tell(league.message("clearing", 5000))
@@ -76,8 +75,8 @@ async def test_an_offer_for_other_places_leaves_no_receipt(database: asyncpg.Poo
     """What counts for everybody at the harbour is nobody's question at the market, where another one counts."""
     league = await League().found()
     ada = await league.holder()
-    harbour = new_id()
-    await database.execute(PLACE, harbour, league.partners["grocer"], league.programme_id, "Harbour", "Europe/Helsinki")
+    async with database.acquire() as connection:
+        harbour = await league.add_place(connection, "grocer")
     await league.offer(activation_required=False, places=(harbour,))
     await league.offer(activation_required=False, places=(harbour, league.places["grocer"]))
     await league.tell(league.message("clearing", 5000))

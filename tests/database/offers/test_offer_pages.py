@@ -9,7 +9,7 @@ from koinon.database import Connection, transaction
 from koinon.ids import new_id, private
 from offers.catalogue import operations as catalogue
 from offers.catalogue.activations import member_offers
-from tests.database.offers.kit import NOW, PLACE, League
+from tests.database.offers.kit import NOW, League
 
 READ = """
 SELECT schemaname || '.' || relname AS name, seq_tup_read + coalesce(idx_tup_fetch, 0) AS read
@@ -30,16 +30,8 @@ async def read(connection: Connection) -> dict[str, int]:
 
 async def places(league: League, *zones: str) -> list[int]:
     """Give the grocer more places, in these zones."""
-    made = [new_id() for _ in zones]
     async with transaction() as connection:
-        await connection.executemany(
-            PLACE,
-            [
-                (place, league.partners["grocer"], league.programme_id, "Shop", zone)
-                for place, zone in zip(made, zones, strict=True)
-            ],
-        )
-    return made
+        return [await league.add_place(connection, "grocer", time_zone=zone) for zone in zones]
 
 
 async def test_a_members_page_reads_the_offers_that_it_shows(database: asyncpg.Pool) -> None:

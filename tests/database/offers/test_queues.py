@@ -167,10 +167,13 @@ async def test_what_was_done_meanwhile_is_not_taken(database: asyncpg.Pool) -> N
     purchases = await database.fetch(rewarding.statements["waiting_purchases"], NOW, 10)
     assert await reward_waiting(RUNTIME)
 
-    for statement, rows in (("take_messages", messages), ("take_purchases", purchases)):
+    for sql, rows in (
+        (intake.statements["take_messages"], messages),
+        (rewarding.statements["take_purchases"], purchases),
+    ):
         assert len(rows) == 2
         columns = [list(column) for column in zip(*map(tuple, rows), strict=True)]
-        assert await database.fetch(STATEMENTS[statement], *columns, 10) == []
+        assert await database.fetch(sql, *columns, 10) == []
 
 
 async def test_what_was_set_aside_crowds_nothing_out(database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,10 +160,9 @@ async def test_four_workers_reward_once(database: asyncpg.Pool) -> None:
 
 async def test_points_have_the_terms_of_the_purchase(database: asyncpg.Pool) -> None:
     """A clearing that comes first earns by its own time; the authorisation shows the purchase's, and points move."""
-    league = await League().found()
+    league = await League().found(grocer=BOUGHT + timedelta(days=1))
     ada = await league.holder()
     await league.offer(activation_required=False)
-    await league.contract("grocer", 2, BOUGHT + timedelta(days=1))
 
     await league.tell(league.message("clearing", 4800, occurred_at="2026-03-04T03:00:00Z"))
     assert await lots(ada) == [(2, 480, date(2028, 3, 4))]

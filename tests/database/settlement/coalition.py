@@ -3,7 +3,7 @@
 Everything goes through the platform's own operations: contracts, postings, the close, the log, the runs.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,35 +11,29 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from koinon import ids
 from koinon.audit.sequencer import sequence
 from koinon.audit.signing import sign_checkpoint
 from koinon.database import pool, transaction
-from koinon.ids import new_id
 from koinon.ledger.jobs import close_window
 from koinon.ledger.model import AnyCommand, Capture, Earn, Expire, Hold, Outcome, ReverseBurn, ReverseEarn
 from koinon.ledger.names import journal_name
-from koinon.ledger.operations import open_account, post_now
-from koinon.parties.programmes import NewProgramme, Openings, create_programme
+from koinon.ledger.operations import post_now
+from koinon.parties.programmes import Openings
 from koinon.runtime import Runtime
-from partners.contracts import NewContract, add_contract
-from partners.joining import NewPartner, create_partner
 from settlement.jobs import settle
-
-OPENING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-S1 = {"price": "0.0100", "fee": "0.0015", "issue_share": "1", "honour": "0.0085"}
-"""The contract of all three brands of S-1: 1.00 ct a point issued, 0.15 ct of it the operator's, 0.85 ct honoured."""
+from tests.kit.coalition import Built
+from tests.kit.terms import NOW
 
 
-class Coalition:
+class Coalition(Built):
     """One programme and its account; `day` is the business date of the open window."""
 
     def __init__(self, runtime: Runtime) -> None:
+        super().__init__()
         self.runtime = runtime
-        self.programme_id = self.unit_id = self.account_id = 0
-        self.partners: dict[str, int] = {}
+        self.account_id = 0
         self.receipts: dict[str, list[dict[str, str]]] = {}
-        self.now = OPENING
+        self.now = NOW
         self._keys = 0
 
     @property
@@ -50,46 +44,20 @@ class Coalition:
     async def found(self, code: str = "league", currency: str = "USD") -> "Coalition":
         """Open the programme and an account."""
         async with transaction() as connection:
-            made = await create_programme(
-                connection,
-                NewProgramme(
-                    code=code, name="League", mode="sandbox", time_zone="UTC", settlement_currency=currency,
-                    face_value_per_point="0.01", clock_at=OPENING,
-                ),
-                self.runtime[Openings],
-            )  # fmt: skip
-            self.programme_id = ids.private("pro", made.programme)
-            self.code, self.currency = code, currency
-            self.unit_id = await connection.fetchval(
-                "SELECT unit_id FROM parties.programme WHERE programme_id = $1", self.programme_id
-            )
+            await self.open_programme(connection, self.runtime[Openings], code=code, settlement_currency=currency)
         await self.account()
         return self
 
     async def account(self) -> int:
         """Open an account, which what follows is posted to, and return it."""
-        self.account_id = new_id()
         async with transaction() as connection:
-            await open_account(
-                connection, account_id=self.account_id, programme_id=self.programme_id, unit_id=self.unit_id,
-                now=OPENING,
-            )  # fmt: skip
+            self.account_id = await self.add_account(connection)
         return self.account_id
 
     async def brand(self, code: str, **contract: str) -> None:
         """Add a brand with a contract that begins now."""
         async with transaction() as connection:
-            made = await create_partner(
-                connection,
-                NewPartner(
-                    programme=ids.public("pro", self.programme_id), code=code, brand=code.title(),
-                    iban="FI2112345600000785", contact_email=f"{code}@brand.example",
-                ),
-            )  # fmt: skip
-            self.partners[code] = ids.private("par", made.partner)
-            if contract:
-                asked = msgspec.convert(contract | {"currency": self.currency}, NewContract)
-                await add_contract(connection, self.partners[code], asked)
+            await self.add_brand(connection, code, **contract)
         self.receipts[code] = []
 
     async def earn(self, partner: str, points: int) -> Outcome:

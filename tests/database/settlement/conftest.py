@@ -11,7 +11,8 @@ from koinon.ledger.operations import Ledger
 from koinon.parties.programmes import Openings
 from koinon.runtime import Runtime
 from koinon.settings import Settings
-from tests.database.settlement.coalition import S1, Coalition
+from tests.database.settlement.coalition import Coalition
+from tests.kit.terms import S1
 
 
 @pytest.fixture

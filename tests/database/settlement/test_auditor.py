@@ -12,14 +12,18 @@ from koinon.context import Invariants
 from koinon.database import pool
 from koinon.ledger.auditor import Auditor
 from settlement.operations import InvariantBroken, calculate_run
-from tests.database.settlement.coalition import S1, Coalition
+from tests.database.settlement.coalition import Coalition
+from tests.kit.terms import S1
 
 MINUTE = timedelta(minutes=1)
 
 
 def auditor() -> Auditor:
     """Return an auditor of everything that the installation's contexts say must hold."""
-    return Auditor(each for context in contexts() for each in context.invariants())
+    return Auditor(
+        (each for context in contexts() for each in context.invariants()),
+        (each for context in contexts() for each in context.examinations()),
+    )
 
 
 async def standing() -> list[tuple[int, str]]:

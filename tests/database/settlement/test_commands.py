@@ -13,7 +13,8 @@ from koinon import ids
 from koinon.database import pool, transaction
 from koinon.identity.operations import grant_role, make_staff
 from settlement.operations import MakerIsChecker, approve_run
-from tests.database.settlement.coalition import S1, Coalition, nets, recorded
+from tests.database.settlement.coalition import Coalition, nets, recorded
+from tests.kit.terms import S1
 
 EMAIL = "otto@koinon.example"
 NOW = ("--now", "--as", EMAIL)

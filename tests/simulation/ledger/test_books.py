@@ -14,7 +14,8 @@ from koinon.ids import new_record_id
 from koinon.ledger import invariants, model
 from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import post, statements
-from tests.ledger_kit import NOW, TODAY, Coalition, hashed
+from tests.kit.terms import NOW, TODAY
+from tests.ledger_kit import Coalition, hashed
 from tests.simulation.ledger.naive import IDS, NEVER, NaiveLedger, Sent
 from tests.simulation.ledger.world import World
 
@@ -194,7 +195,8 @@ class Books(RuleBasedStateMachine):
     async def _close(self) -> None:
         kit, connection, now = self.kit, self.world.connection, NOW + timedelta(days=self.day)
         await connection.execute(statements["flip_window"], kit.programme_id, now.date(), now)
-        barrier = await connection.fetchval(statements["set_barrier"], kit.programme_id, self.naive.window_no)
+        after = await connection.fetchval(statements["transaction_id"])
+        barrier = await connection.fetchval(statements["set_barrier"], kit.programme_id, self.naive.window_no, after)
         while not await connection.fetchval(statements["barrier_passed"], barrier):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.005)
         await connection.execute(statements["close_window"], kit.programme_id, self.naive.window_no, now)

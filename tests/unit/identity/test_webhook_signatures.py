@@ -1,13 +1,18 @@
 """Standard Webhooks signatures: third-party vectors, several keys and signatures, time, and the raw bytes."""
 
 import base64
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook, WebhookVerificationError
 
+from koinon.clock import machine_now
 from koinon.identity.webhook_signatures import (
     SignatureInvalid,
     TimestampStale,
@@ -16,9 +21,9 @@ from koinon.identity.webhook_signatures import (
     decode_secret,
     encode_secret,
     sign,
-    sign_with_key,
     verify,
 )
+from tests.unit.identity.signing import signed_by_key
 
 SECRET = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -67,7 +72,7 @@ def test_our_signature_is_the_vector_s(vectors: Path) -> None:
         elif single:
             seed = base64.b64decode(vector["private"].removeprefix("whsk_"))[:32]
             key = Ed25519PrivateKey.from_private_bytes(seed)
-            signed = sign_with_key(key, vector["id"], vector["timestamp"], vector["body"].encode())
+            signed = signed_by_key(key, vector["id"], vector["timestamp"], vector["body"].encode())
         else:
             continue
         assert vector["signature"] == signed["webhook-signature"]
@@ -166,7 +171,7 @@ def test_the_border_cannot_be_moved() -> None:
 def test_ed25519_needs_its_own_key() -> None:
     """A v1a signature counts with the source's public key and with no other."""
     key = Ed25519PrivateKey.generate()
-    headers = sign_with_key(key, "msg_1", NOW, BODY)
+    headers = signed_by_key(key, "msg_1", NOW, BODY)
     right = VerifyingKeys(public_key=key.public_key().public_bytes_raw())
     wrong = VerifyingKeys(public_key=Ed25519PrivateKey.generate().public_key().public_bytes_raw())
 
@@ -193,3 +198,20 @@ def test_secrets_have_a_form() -> None:
     for text in ("", "whpk_AAAA", encode_secret(SECRET)):
         with pytest.raises(ValueError, match=r"."):
             decode_public_key(text)
+
+
+@given(
+    st.binary(min_size=24, max_size=64), st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True), st.text(max_size=200)
+)
+def test_ours_and_anothers_read_each_other(secret: bytes, webhook_id: str, text: str) -> None:
+    """The library of the specification's authors takes what we sign and we take what it signs, and no other body."""
+    now, body = int(machine_now().timestamp()), text.encode()
+    peer = Webhook(encode_secret(secret))
+    theirs = peer.sign(webhook_id, datetime.fromtimestamp(now, UTC), text)
+    ours = sign(secret, webhook_id, now, body)
+
+    assert theirs == ours["webhook-signature"]
+    peer.verify(body, ours, json_parse=False)
+    assert verify(ours | {"webhook-signature": theirs}, body, VerifyingKeys(secrets=(secret,)), now) == webhook_id
+    with pytest.raises(WebhookVerificationError):
+        peer.verify(body + b"x", ours, json_parse=False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from koinon.places.model import Resolution
 from offers.model import OfferVersion
 from offers.payments.fold import Payment, fold
-from offers.rewarding.candidates import Index, concerns, earliest_local, listing_of
+from offers.rewarding.candidates import Index, Listing, concerns, earliest_local
 from offers.rewarding.decisions import (
     Decision,
     PlaceFacts,
@@ -33,6 +33,20 @@ PLACES = (
 )
 HOURS = st.integers(-30, 30)
 Published = tuple[OfferVersion, datetime]
+
+
+def listing_of(version: OfferVersion, published_at: datetime) -> Listing:
+    """Return what the index knows of a version that was published at an instant."""
+    return Listing(
+        offer_id=version.offer_id,
+        version_id=version.version_id,
+        partner=version.partner,
+        places=version.places,
+        activation_required=version.activation_required,
+        starts_at=version.starts_at,
+        ends_at=version.ends_at,
+        published_at=published_at,
+    )
 
 
 @st.composite

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon.parties.model import Contract
-from settlement.model import Calculation, Carried, Cell, Leg
-from settlement.rounding import bill, spread_line
+from settlement.model import Calculation, Cell
 from tests.unit.settlement.books import (
     CONTRACTS,
     EVENTS,
@@ -150,17 +149,3 @@ def test_splitting_positions_changes_nothing(contracts: list[Contract], events: 
 
     assert len(positions(split)) == 2 * len(positions(events))
     assert (parts.statements, parts.nets) == (whole.statements, whole.nets)
-
-
-@given(
-    st.fractions(min_value=0, max_value=5, max_denominator=1_000),
-    st.integers(-10_000, 10_000),
-    st.lists(st.integers(-500, 500), min_size=1, max_size=40),
-)
-def test_a_line_can_be_followed_down_to_its_entries(rate: Fraction, before: int, entries: list[int]) -> None:
-    """The amounts of a line's entries sum to the line, and none is more than a unit from its exact share."""
-    line = bill(Cell(Leg.FEE, "a", 1), rate, Carried(before, round(rate * before)), sum(entries))
-    amounts = spread_line(line, entries)
-
-    assert sum(amounts) == line.amount
-    assert all(abs(amount - rate * points) <= 1 for amount, points in zip(amounts, entries, strict=True))

@@ -4,8 +4,8 @@ import httpx
 from litestar import Litestar
 
 from koinon.audit.logs import LIVE_LOG, log_key
-from koinon.audit.notes import open_note, parse_checkpoint, parse_key
 from koinon.audit.signing import sign_checkpoint
+from koinon_verify.notes import open_checkpoint, read_key
 
 
 async def test_the_logs_key_is_there_for_everybody(client: httpx.AsyncClient, app: Litestar) -> None:
@@ -18,4 +18,4 @@ async def test_the_logs_key_is_there_for_everybody(client: httpx.AsyncClient, ap
     assert answer.text == log_key(app.state.runtime, LIVE_LOG).text
     await sign_checkpoint(app.state.runtime)
     note = (await client.get("/log/checkpoint")).text
-    assert parse_checkpoint(open_note(note, [parse_key(answer.text)]).text).size == 0
+    assert open_checkpoint(note, read_key(answer.text)).size == 0

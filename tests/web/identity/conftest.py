@@ -12,9 +12,10 @@ from koinon.callers.guards import require
 from koinon.callers.model import Caller
 from koinon.database import transaction
 from koinon.http.bodies import FORM
-from koinon.ids import new_id, private
+from koinon.ids import private
 from koinon.members.operations import NewMember, enrol
 from koinon.settings import Settings
+from tests.kit.coalition import Built
 
 
 class Brand(msgspec.Struct, frozen=True):
@@ -32,26 +33,11 @@ async def brand(database: asyncpg.Pool) -> Brand:
 
 async def new_brand(code: str) -> Brand:
     """Make a sandbox programme with one brand of the same code."""
-    programme_id, partner_id = new_id(), new_id()
+    made = Built()
     async with transaction() as connection:
-        await connection.execute(
-            """
-            INSERT INTO parties.programme (programme_id, code, name, mode, time_zone, settlement_currency,
-                face_value_num, face_value_den, unit_id, operator_id)
-            VALUES ($1, $2, $2, 'sandbox', 'UTC', 'EUR', 1, 1, $3, $4)
-            """,
-            programme_id,
-            code,
-            new_id(),
-            new_id(),
-        )
-        await connection.execute(
-            "INSERT INTO parties.partner (partner_id, programme_id, code, brand) VALUES ($1, $2, $3, $3)",
-            partner_id,
-            programme_id,
-            code,
-        )
-    return Brand(programme_id, partner_id)
+        await made.open_programme(connection, code=code)
+        partner_id = await made.add_brand(connection, code)
+    return Brand(made.programme_id, partner_id)
 
 
 async def new_member(settings: Settings, brand: Brand, email: str) -> int:

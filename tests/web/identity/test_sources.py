@@ -12,8 +12,9 @@ from litestar import Litestar
 from koinon.callers.model import SOURCE_SCOPES
 from koinon.clock import machine_now
 from koinon.identity.sources import SECONDS_KNOWN, SecretsUnreadable, Source, Sources, UnknownSource, verify_source
-from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, encode_secret, sign, sign_with_key
+from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, encode_secret, sign
 from koinon.ids import new_id, private, public
+from tests.unit.identity.signing import signed_by_key
 from tests.web.conftest import Api, Callers, problem_of
 from tests.web.identity.conftest import Brand, new_brand
 from tests.web.scheme import unchanged
@@ -95,7 +96,7 @@ async def test_a_source_may_bring_a_public_key(operator: Api, app: Litestar, bra
     text = "whpk_" + base64.b64encode(key.public_key().public_bytes_raw()).decode()
     made = await register(operator, brand, public_key=text)
 
-    headers = sign_with_key(key, "msg_1", int(machine_now().timestamp()), BODY)
+    headers = signed_by_key(key, "msg_1", int(machine_now().timestamp()), BODY)
 
     assert made["secret"] is None
     assert verify_source(headers, BODY, await loaded(app, made["source"])) == "msg_1"

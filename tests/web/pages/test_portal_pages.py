@@ -6,8 +6,8 @@ from base64 import b64encode
 import asyncpg
 
 from koinon.audit.logs import log_key
-from koinon.audit.notes import parse_key
-from tests.database.settlement.coalition import S1
+from koinon_verify.notes import read_key
+from tests.kit.terms import S1
 from tests.web.offers.bodies import offer_body, published
 from tests.web.pages.conftest import staff_of, staff_of_league
 from tests.web.pages.reading import Element
@@ -104,7 +104,7 @@ async def test_a_statement_says_how_to_check_it(settled: League) -> None:
         f"koinon verify {file} --key '{key.text}' --contract brand-c.contracts",
     ]
     assert "night before" not in page.named(id="verify").text
-    assert parse_key(key.text) == key
+    assert read_key(key.text).public == key.public
     vkey = f"/log/sandbox/{settled.programme}/vkey"
     assert (await portal.get(page.named(href=vkey).attributes["href"])).text == key.text
     bundle = await portal.get(page.named(download="").attributes["href"])
