@@ -1,9 +1,21 @@
 -- backlog: what the worker has still to do for a programme, all in one look, and the window that is open
+-- Each queue is counted by its two halves, which have an index each and hold nothing that is done.
 SELECT i.inbox, u.unsettled, o.unlogged, b.unsealed, w.window_no, w.business_date
 FROM ledger.settlement_windows w, (
-    SELECT count(*) AS inbox FROM offers.inbox WHERE state = 'new' AND set_aside_at IS NULL AND programme_id = $1
+    SELECT count(*) AS inbox FROM (
+        SELECT card_key FROM offers.inbox WHERE state = 'new' AND next_try_at IS NULL AND programme_id = $1
+        UNION ALL
+        SELECT card_key FROM offers.inbox
+        WHERE state = 'new' AND next_try_at IS NOT NULL AND set_aside_at IS NULL AND programme_id = $1
+    ) halves
 ) i, (
-    SELECT count(*) AS unsettled FROM offers.purchase WHERE settled_revision < revision AND set_aside_at IS NULL AND programme_id = $1
+    SELECT count(*) AS unsettled FROM (
+        SELECT account_id FROM offers.purchase
+        WHERE settled_revision < revision AND next_try_at IS NULL AND programme_id = $1
+        UNION ALL
+        SELECT account_id FROM offers.purchase
+        WHERE settled_revision < revision AND next_try_at IS NOT NULL AND set_aside_at IS NULL AND programme_id = $1
+    ) halves
 ) u, (
     SELECT count(*) AS unlogged FROM ledger.unlogged_journals WHERE programme_id = $1
 ) o, (

@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION offers.set_budget_shares(p_shares jsonb, p_grow boole
 RETURNS TABLE (offer_id bigint, purchase_id uuid, granted_points bigint) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
+    wanted bigint;
     budget offers.budget;
     asked record;
     standing bigint;
@@ -16,19 +17,19 @@ DECLARE
     spent bigint;
     changed offers.budget_share[];
 BEGIN
-    FOR budget IN
-        SELECT b.* FROM offers.budget b
-        WHERE b.offer_id IN (SELECT s.offer_id FROM jsonb_to_recordset(p_shares) AS s (offer_id bigint))
-        ORDER BY b.offer_id FOR UPDATE
+    FOR wanted IN
+        SELECT DISTINCT s.offer_id FROM jsonb_to_recordset(p_shares) AS s (offer_id bigint) ORDER BY 1
     LOOP
+        SELECT * INTO budget FROM offers.budget b WHERE b.offer_id = wanted FOR UPDATE;
+        CONTINUE WHEN NOT FOUND;
         changed := '{}';
         FOR asked IN
             SELECT s.*, h.revision AS had_revision, coalesce(h.reserved_points, 0) AS had_reserved,
                 coalesce(h.spent_points, 0) AS had_spent
             FROM jsonb_to_recordset(p_shares) AS s (
                 offer_id bigint, purchase_id uuid, account_id bigint, revision integer, spent bigint, reserved bigint)
-            LEFT JOIN offers.budget_share h ON h.offer_id = s.offer_id AND h.purchase_id = s.purchase_id
-            WHERE s.offer_id = budget.offer_id
+            LEFT JOIN offers.budget_share h ON h.offer_id = wanted AND h.purchase_id = s.purchase_id
+            WHERE s.offer_id = wanted
             ORDER BY s.purchase_id
         LOOP
             standing := asked.had_reserved + asked.had_spent;
@@ -55,7 +56,7 @@ BEGIN
         IF cardinality(changed) > 0 THEN
             UPDATE offers.budget b
             SET reserved_points = budget.reserved_points, spent_points = budget.spent_points
-            WHERE b.offer_id = budget.offer_id;
+            WHERE b.offer_id = wanted;
             INSERT INTO offers.budget_share AS h
             SELECT c.* FROM unnest(changed) c
             ON CONFLICT (offer_id, purchase_id) DO UPDATE SET revision = excluded.revision,
@@ -108,6 +109,18 @@ BEGIN
         FOR UPDATE SKIP LOCKED;
         taken := taken + found::integer;
         EXIT WHEN taken >= p_limit;
+    END LOOP;
+END
+$$;
+
+-- Whoever changes accounts' purchases holds their lanes: each by its key, in one order for all.
+CREATE OR REPLACE FUNCTION offers.lock_lanes(p_accounts bigint[])
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    wanted bigint;
+BEGIN
+    FOR wanted IN SELECT DISTINCT g.account_id FROM unnest(p_accounts) AS g (account_id) ORDER BY 1 LOOP
+        PERFORM FROM offers.lane l WHERE l.account_id = wanted FOR UPDATE;
     END LOOP;
 END
 $$;

@@ -168,9 +168,11 @@ ORDER BY pa.code LIMIT 1;
 
 -- bundle_before: the partner's published bundle of the last window before one, and the log that it was made under
 SELECT r.run_id, r.window_no, c.size, c.root
-FROM settlement.bundle_checkpoint c JOIN settlement.run r USING (run_id)
-WHERE c.partner_id = $1 AND r.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
-ORDER BY r.window_no DESC LIMIT 1;
+FROM settlement.statement s
+JOIN settlement.run r USING (run_id)
+JOIN settlement.bundle_checkpoint c USING (run_id, partner_id)
+WHERE s.partner_id = $1 AND s.window_no < $2 AND r.state NOT IN ('CALCULATED', 'ABORTED', 'SUPERSEDED')
+ORDER BY s.window_no DESC LIMIT 1;
 
 -- begin_bundle: fix the checkpoint that a partner's bundle is made under, unless somebody has
 INSERT INTO settlement.bundle_checkpoint (run_id, partner_id, log_id, size, root, note, extends_run_id)

@@ -179,7 +179,11 @@ class Databases:
         finally:
             await connection.close()
         if not same:
-            await self._server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await self.drop(name)
+
+    async def drop(self, name: str) -> None:
+        """Drop a database that is not worth emptying."""
+        await self._server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ FROM offers.card c WHERE c.card_key = ANY ($1::bigint[]) ORDER BY c.card_key, c.
 INSERT INTO offers.lane (account_id) SELECT DISTINCT unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING;
 
 -- lock_lanes: wait for whoever changes these accounts' purchases
-SELECT account_id FROM offers.lane WHERE account_id = ANY ($1::bigint[]) ORDER BY account_id FOR UPDATE;
+SELECT offers.lock_lanes($1::bigint[]);
 
 -- known_keys: the payments that join keys belong to
 SELECT k.account_id, k.join_key, k.payment_id
@@ -46,17 +46,17 @@ ON CONFLICT DO NOTHING;
 -- merge_messages: move the messages of payments that turned out to be one
 UPDATE offers.payment_message m SET payment_id = g.into_id
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
-WHERE m.account_id = g.account_id AND m.payment_id = g.payment_id;
+WHERE m.account_id = ANY ($1::bigint[]) AND m.account_id = g.account_id AND m.payment_id = g.payment_id;
 
 -- merge_keys: move the keys of payments that turned out to be one
 UPDATE offers.payment_key k SET payment_id = g.into_id
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
-WHERE k.account_id = g.account_id AND k.payment_id = g.payment_id;
+WHERE k.account_id = ANY ($1::bigint[]) AND k.account_id = g.account_id AND k.payment_id = g.payment_id;
 
 -- merge_payments: note into which payment others were merged; gives what they leave behind
 UPDATE offers.payment p SET merged_into = g.into_id
 FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS g (account_id, payment_id, into_id)
-WHERE p.account_id = g.account_id AND p.payment_id = g.payment_id
+WHERE p.account_id = ANY ($1::bigint[]) AND p.account_id = g.account_id AND p.payment_id = g.payment_id
 RETURNING p.account_id, p.purchase_id, p.merged_into, p.linked_at;
 
 -- messages_of: all messages of payments

@@ -16,12 +16,11 @@ SELECT t.offer_id, t.swept_at FROM offers.take_budgets($1::bigint[], $2) t;
 SELECT h.offer_id, h.purchase_id, h.account_id, h.revision
 FROM unnest($1::bigint[], $2::timestamptz[]) AS g (offer_id, since)
 JOIN offers.budget_share h ON h.offer_id = g.offer_id AND h.changed_at >= g.since AND h.changed_at < $3
-WHERE h.reserved_points + h.spent_points > 0;
+WHERE h.offer_id = ANY ($1::bigint[]) AND h.reserved_points + h.spent_points > 0;
 
 -- known_purchases: which of some purchases were written
-SELECT u.account_id, u.purchase_id
-FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
-JOIN offers.purchase u ON u.account_id = g.account_id AND u.purchase_id = g.purchase_id;
+SELECT u.account_id, u.purchase_id FROM offers.purchase u
+WHERE u.account_id = ANY ($1::bigint[]) AND u.purchase_id = ANY ($2::uuid[]);
 
 -- note_swept: until when budgets' shares were looked at
 UPDATE offers.budget SET swept_at = $2 WHERE offer_id = ANY ($1::bigint[]);

@@ -49,8 +49,7 @@ JOIN offers.payment p ON p.account_id = g.account_id AND p.purchase_id = g.purch
 
 -- rewards_of: what purchases have earned so far
 SELECT r.account_id, r.purchase_id, r.offer_id, r.partner_id, r.posted_points, r.issuer_version, r.expires_on
-FROM unnest($1::bigint[], $2::uuid[]) AS g (account_id, purchase_id)
-JOIN offers.reward r ON r.account_id = g.account_id AND r.purchase_id = g.purchase_id;
+FROM offers.reward r WHERE r.account_id = ANY ($1::bigint[]) AND r.purchase_id = ANY ($2::uuid[]);
 
 -- carried_to: what still stands in the ledger for purchases that turned out to be these
 SELECT u.account_id, u.merged_into AS purchase_id, r.offer_id, sum(r.posted_points)::bigint AS points

@@ -66,14 +66,15 @@ WHERE staff.email = $1 AND staff_grant.ended_at IS NULL
 ORDER BY partner.code NULLS FIRST;
 
 -- forget_assertions: drop used assertions that have run out, a slice at a time
-DELETE FROM identity.assertion_used WHERE (client_id, jti) IN (
-    SELECT client_id, jti FROM identity.assertion_used WHERE expires_at < $1 LIMIT $2);
+DELETE FROM identity.assertion_used WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM identity.assertion_used WHERE expires_at < $1 ORDER BY expires_at LIMIT $2));
 
 -- forget_codes: drop codes that have run out and whose hour has passed, a slice at a time
-DELETE FROM identity.sign_in_code WHERE address_hash IN (
+DELETE FROM identity.sign_in_code WHERE address_hash = ANY (ARRAY(
     SELECT address_hash FROM identity.sign_in_code
-    WHERE expires_at < $1 AND hour_began_at < $1::timestamptz - interval '1 hour' LIMIT $2);
+    WHERE expires_at < $1 AND hour_began_at < $1::timestamptz - interval '1 hour' ORDER BY expires_at LIMIT $2));
 
 -- forget_sessions: drop sessions that ran out a day ago, a slice at a time
-DELETE FROM identity.session WHERE session_hash IN (
-    SELECT session_hash FROM identity.session WHERE expires_at < $1::timestamptz - interval '1 day' LIMIT $2);
+DELETE FROM identity.session WHERE session_hash = ANY (ARRAY(
+    SELECT session_hash FROM identity.session
+    WHERE expires_at < $1::timestamptz - interval '1 day' ORDER BY expires_at LIMIT $2));

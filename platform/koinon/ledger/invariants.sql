@@ -116,7 +116,9 @@ LEFT JOIN (
     SELECT account_id, journal_id, window_no, NULL, programme_id FROM ledger.outbox
     WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
 ) r ON r.account_id = j.account_id AND r.journal_id = j.journal_id
-LEFT JOIN ledger.account a ON a.account_id = j.account_id
+LEFT JOIN (
+    SELECT account_id, programme_id FROM ledger.account WHERE $1::bigint[] IS NULL OR account_id = ANY ($1)
+) a ON a.account_id = j.account_id
 LEFT JOIN ledger.settlement_window w ON w.programme_id = j.programme_id AND w.window_no = j.window_no
 WHERE ($1::bigint[] IS NULL OR j.account_id = ANY ($1))
     AND (w.window_no IS NULL OR a.programme_id IS DISTINCT FROM j.programme_id
