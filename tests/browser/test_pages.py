@@ -12,11 +12,11 @@ from koinon.app import runtime_for
 from koinon.database import pool
 from koinon.identity.sessions import COOKIE
 from tests.browser.conftest import PATIENCE_SECONDS, Site
-from tests.database.settlement.coalition import Coalition
+from tests.kit.settlement import Coalition
 from tests.kit.terms import S1
+from tests.kit.town import Person, Town, found_town
 from tests.web.conftest import Api
 from tests.web.offers.bodies import published
-from tests.web.town import Person, Town, found_town
 
 PHONE: Any = {"width": 390, "height": 844}
 NARROW: Any = {"width": 320, "height": 640}

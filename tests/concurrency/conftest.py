@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from koinon.database import APPLICATION_ROLE, Connection
-from tests.ledger_kit import Coalition
+from tests.kit.ledger import Coalition
 
 Open = Callable[[], Awaitable[Connection]]
 

@@ -10,7 +10,7 @@ from offers.rewarding.budgets import Share, grow_shares, set_shares
 from offers.rewarding.operations import reward_waiting
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import aside, given_up, holding, waits_for
-from tests.database.offers.kit import RUNTIME, League, balance, budget, decisions
+from tests.kit.league import RUNTIME, League, balance, budget, decisions
 
 WALLET = "SELECT FROM ledger.wallet WHERE account_id = $1 FOR UPDATE"
 

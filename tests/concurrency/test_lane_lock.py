@@ -10,7 +10,7 @@ from offers.purchases.expiries import RUNS_OUT_AFTER, run_out
 from offers.purchases.intake import take_in
 from offers.rewarding.operations import reward_waiting
 from tests.concurrency.lockstep import aside, given_up, passes, waits_for
-from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, journal, pending, rewards
+from tests.kit.league import BOUGHT, RUNTIME, League, balance, journal, pending, rewards
 
 KINDS = ("authorisation", "clearing")
 EARLIER = {"network_transaction_id": "461234567890100", "occurred_at": "2025-12-31T10:00:00Z"}

@@ -22,8 +22,8 @@ from koinon.ledger.operations import (
     post_now,
 )
 from koinon.problems import ServiceUnavailable
+from tests.kit.ledger import Coalition, hashed, lots, statuses, wallet
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition, hashed, lots, statuses, wallet
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 Open = Callable[[], Awaitable[Connection]]

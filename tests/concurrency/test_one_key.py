@@ -10,7 +10,7 @@ from koinon.callers.model import Caller
 from koinon.http.requests import Write
 from offers.purchases.earnings import TillAnswer, earn_many
 from offers.purchases.sightings import Asked, NewEarning, read_ids
-from tests.database.offers.kit import BOUGHT, KEYRING, Holder, League, balance
+from tests.kit.league import BOUGHT, KEYRING, Holder, League, balance
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 SAME, OTHER = "aa", "bb"

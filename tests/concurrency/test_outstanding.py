@@ -11,8 +11,8 @@ from koinon.database import Connection
 from koinon.ledger.model import Capture
 from koinon.ledger.operations import close_flipped_windows, flip_window
 from settlement.books import statements
+from tests.kit.ledger import Coalition
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition
 
 Open = Callable[[], Awaitable[Connection]]
 Figures = dict[tuple[str, int], int]

@@ -16,8 +16,8 @@ from koinon.runtime import Runtime
 from koinon.settings import Settings
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import aside, holding, passes, waits_for
+from tests.kit.ledger import Coalition
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition
 
 BARRIER = "SELECT barrier_xid IS NOT NULL FROM ledger.settlement_window WHERE window_no = 1"
 STATE = "SELECT state FROM ledger.settlement_window WHERE window_no = 1"

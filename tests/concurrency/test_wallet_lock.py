@@ -16,8 +16,8 @@ from offers.purchases.intake import take_in
 from offers.rewarding.operations import reward_purchases
 from tests.concurrency.conftest import Open
 from tests.concurrency.lockstep import all_wait, aside, given_up, holding, waits_for
-from tests.database.offers.kit import RUNTIME, Holder, League, balance
-from tests.ledger_kit import Coalition, hold_id, lots, statuses, wallet
+from tests.kit.league import RUNTIME, Holder, League, balance
+from tests.kit.ledger import Coalition, hold_id, lots, statuses, wallet
 
 WALLETS = "SELECT FROM ledger.wallet ORDER BY account_id FOR UPDATE"
 INSTANT = timedelta(microseconds=1)

@@ -20,8 +20,8 @@ from koinon.database import Connection
 from koinon.ledger import invariants, operations
 from koinon.ledger.model import encode
 from koinon.ledger.operations import close_flipped_windows, flip_window, statements
+from tests.kit.ledger import Coalition
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition
 
 Open = Callable[[], Awaitable[Connection]]
 

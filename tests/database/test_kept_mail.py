@@ -10,7 +10,7 @@ from koinon.database import transaction
 from koinon.delivery import jobs
 from koinon.delivery.jobs import forget_mail
 from koinon.delivery.operations import claim_mail, queue_mail, settle_given_up, settle_sent
-from tests.database.offers.kit import RUNTIME
+from tests.kit.league import RUNTIME
 
 SECRET = bytes(range(32))
 

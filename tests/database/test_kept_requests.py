@@ -21,7 +21,7 @@ from koinon.idempotency.operations import Answered, answer, answered, claim, sta
 from koinon.idempotency.retention import empty_bodies, forget_requests
 from koinon.problems import AnswerNoLongerKept, IdempotencyKeyReused
 from offers.feeds.retention import statements as feeds
-from tests.database.offers.kit import NOW, RUNTIME
+from tests.kit.league import NOW, RUNTIME
 
 CALLER = "par_grocer"
 CONTENT, OTHER = content_hash("content"), content_hash("other")

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from litestar import Litestar
 
+from tests.kit.nights import close_window_early, of_window, work_the_night
+from tests.kit.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
+from tests.kit.town import CARD_NUMBER, NOW, PAR, Town, card_message, found_town
 from tests.web.conftest import Callers
-from tests.web.nights import close_window_early, of_window, work_the_night
 from tests.web.offers.bodies import offer_body
-from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
-from tests.web.town import CARD_NUMBER, NOW, PAR, Town, card_message, found_town
 
 NOBODY = "par_" + "0" * 13
 TOKEN = "tok-ada"

@@ -19,12 +19,12 @@ from koinon.clock import machine_now
 from koinon.http.openapi import Keyed
 from koinon.idempotency.retention import empty_bodies
 from koinon.settings import Settings
+from tests.kit.nights import work_the_night
+from tests.kit.scheme import assert_refused, contract_body, partner_body, programme_body, unchanged
+from tests.kit.town import Person, Town, card_message, found_town
 from tests.web.conftest import Api, Callers
-from tests.web.nights import work_the_night
 from tests.web.offers.bodies import offer_body, published
-from tests.web.scheme import assert_refused, contract_body, partner_body, programme_body, unchanged
 from tests.web.test_routes import ALLOWED, routes
-from tests.web.town import Person, Town, card_message, found_town
 
 SIGNED = {"POST /v1/cards", "POST /v1/cards/{card:str}/ends", "POST /v1/feeds/{source:str}/transactions"}
 """The webhook id is the key of a card link; a card message's own id is its key."""

@@ -11,9 +11,9 @@ from litestar import Litestar
 from koinon.database import transaction
 from koinon.delivery.jobs import send_due_mail
 from koinon.members import operations
+from tests.kit.town import CARD_NUMBER, PAR, Person, Town, card_message, found_town
 from tests.web.conftest import Callers, newest_code
 from tests.web.offers.bodies import published
-from tests.web.town import CARD_NUMBER, PAR, Person, Town, card_message, found_town
 
 EMAIL = "augusta.byron@example.org"
 NAME = "Augusta Byron"

@@ -12,9 +12,9 @@ import pytest
 from litestar import Litestar
 
 from koinon.problems import MEDIA_TYPE
+from tests.kit.town import PAR, Town, card_message, found_town
 from tests.web.conftest import Callers
 from tests.web.offers.bodies import published
-from tests.web.town import PAR, Town, card_message, found_town
 from tests.web.writes import right_requests
 
 GONE = object()

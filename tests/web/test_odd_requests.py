@@ -7,9 +7,9 @@ import pytest
 from litestar import Litestar
 
 from koinon.base64url import encode_base64url
+from tests.kit.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
+from tests.kit.town import Town, found_town
 from tests.web.conftest import Api, Callers
-from tests.web.scheme import assert_field, assert_refused, contract_body, programme_body, unchanged
-from tests.web.town import Town, found_town
 
 OTHER_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "")
 

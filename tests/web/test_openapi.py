@@ -39,9 +39,9 @@ from koinon.settings import Settings
 from koinon.web.headers import POLICY
 from settlement.examples import NIGHT
 from tests.conftest import look_from
+from tests.kit.town import Person, Town, found_town
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import published
-from tests.web.town import Person, Town, found_town
 
 EXAMPLES_PER_OPERATION = 5
 CODE = re.compile(r"^- `[a-z0-9-]+`: \S.*", re.MULTILINE)

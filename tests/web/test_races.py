@@ -11,8 +11,8 @@ from litestar import Litestar, Response, Router, post
 from koinon.callers.model import Caller
 from koinon.database import ATTEMPTS, RACES, Connection
 from koinon.http.requests import Write, once
+from tests.kit.scheme import unchanged
 from tests.web.conftest import problem_of
-from tests.web.scheme import unchanged
 
 LOCK = "SELECT pg_advisory_xact_lock($1)"
 

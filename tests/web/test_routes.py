@@ -12,10 +12,10 @@ from litestar.handlers import HTTPRouteHandler
 from koinon import ids
 from koinon.app import create_app
 from koinon.settings import Settings
+from tests.kit.scheme import assert_refused, unchanged
+from tests.kit.town import Town, found_town
 from tests.web.conftest import Api, Callers
 from tests.web.offers.bodies import offer_body, published
-from tests.web.scheme import assert_refused, unchanged
-from tests.web.town import Town, found_town
 
 BRAND_ROLES = ("owner", "marketing", "finance", "developer", "support")
 OPERATOR = frozenset({"operator", "office"})

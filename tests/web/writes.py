@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
+from tests.kit.scheme import contract_body, partner_body, programme_body
+from tests.kit.town import PAR, Person, Processor, Shop, Town
 from tests.web.conftest import Api, newest_code
 from tests.web.offers.bodies import offer_body, published
-from tests.web.scheme import contract_body, partner_body, programme_body
-from tests.web.town import PAR, Person, Processor, Shop, Town
 
 
 class Asked(NamedTuple):

@@ -9,7 +9,7 @@ from koinon import keyring
 from koinon.ledger.operations import Ledger
 from koinon.runtime import Runtime
 from koinon.settings import Settings
-from tests.database.audit.book import Book
+from tests.kit.audit import Book
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from koinon.audit.stored import stored_tree
 from koinon.audit.tree import leaf_hash
 from koinon.database import transaction
 from koinon.runtime import Runtime
-from tests.database.audit.book import Book, drain
+from tests.kit.audit import Book, drain
 
 
 async def test_a_programmes_log_is_opened_with_it(database: asyncpg.Pool) -> None:

@@ -13,7 +13,7 @@ from koinon.audit.sequencer import sequence
 from koinon.ledger.model import Earn
 from koinon.ledger.names import journal_name
 from koinon.runtime import Runtime
-from tests.database.audit.book import Book, drain
+from tests.kit.audit import Book, drain
 
 LATER = timedelta(days=1)
 

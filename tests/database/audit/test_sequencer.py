@@ -22,7 +22,7 @@ from koinon.ledger.model import Earn
 from koinon.ledger.names import journal_name
 from koinon.ledger.operations import post_now
 from koinon.runtime import Runtime
-from tests.database.audit.book import Book, drain
+from tests.kit.audit import Book, drain
 from tests.kit.terms import NOW, TODAY
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from koinon.database import APPLICATION_ROLE, Connection
 from tests.conftest import Databases
-from tests.ledger_kit import Coalition
+from tests.kit.ledger import Coalition
 
 
 @pytest.fixture(scope="session")

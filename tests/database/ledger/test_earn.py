@@ -7,7 +7,7 @@ import pytest
 
 from koinon.database import Connection
 from koinon.ledger.operations import PROBLEMS, UnknownAccount, require_posted
-from tests.ledger_kit import Coalition, books, journal_id, lots, movements, statuses, wallet
+from tests.kit.ledger import Coalition, books, journal_id, lots, movements, statuses, wallet
 
 
 async def test_an_earn_makes_a_lot(connection: Connection, coalition: Coalition, account: int) -> None:

@@ -3,8 +3,8 @@
 from datetime import date, timedelta
 
 from koinon.database import Connection
+from tests.kit.ledger import Coalition, books, lots, movements, statuses, wallet
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition, books, lots, movements, statuses, wallet
 
 TOMORROW = TODAY + timedelta(days=1)
 LATER = date(2026, 12, 1)

@@ -7,8 +7,8 @@ import pytest
 from koinon.database import Connection
 from koinon.ids import new_record_id
 from koinon.ledger.model import Outcome
+from tests.kit.ledger import Coalition, books, hold_id, lots, movements, statuses, wallet
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition, books, hold_id, lots, movements, statuses, wallet
 
 SOON, LATER = date(2026, 4, 1), date(2026, 12, 1)
 

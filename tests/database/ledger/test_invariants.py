@@ -10,8 +10,8 @@ from koinon.database import Connection
 from koinon.ids import new_record_id
 from koinon.ledger import invariants
 from koinon.ledger.operations import statements
+from tests.kit.ledger import Coalition
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from koinon.database import transaction
 from koinon.ledger import jobs
 from koinon.ledger.jobs import close_due_windows, expire_due_lots, release_due_holds
 from koinon.ledger.operations import post_now
-from tests.database.offers.kit import RUNTIME
+from tests.kit.league import RUNTIME
+from tests.kit.ledger import Coalition, lots, wallet
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition, lots, wallet
 
 MIDNIGHT = datetime(2026, 3, 2, 22, 0, tzinfo=UTC)
 """When 3 March begins in Helsinki."""

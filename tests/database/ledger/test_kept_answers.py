@@ -14,8 +14,8 @@ from koinon.idempotency.retention import empty_bodies, forget_requests
 from koinon.ledger import invariants
 from koinon.ledger.model import AnyCommand
 from tests.database.ledger.test_invariants import business
-from tests.database.offers.kit import RUNTIME
-from tests.ledger_kit import Coalition, books, statuses, wallet
+from tests.kit.league import RUNTIME
+from tests.kit.ledger import Coalition, books, statuses, wallet
 
 REQUEST_OF = """
 DELETE FROM koinon.request WHERE answer ->> 'journal_id' =

@@ -11,8 +11,8 @@ import pytest
 from koinon.database import Connection
 from koinon.ledger.model import AnyCommand
 from koinon.ledger.operations import post, statements
+from tests.kit.ledger import Coalition, books, hashed, statuses
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition, books, hashed, statuses
 
 CLAIM = "INSERT INTO koinon.request (caller, key, content_hash, status) VALUES ($1, $2, decode($3, 'hex'), 201)"
 Make = Callable[[Connection, Coalition, int], Awaitable[AnyCommand]]

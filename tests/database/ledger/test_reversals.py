@@ -9,8 +9,8 @@ from koinon.database import Connection
 from koinon.ids import new_record_id
 from koinon.ledger.model import Outcome
 from koinon.ledger.operations import statements
+from tests.kit.ledger import Coalition, books, hold_id, lots, movements, statuses, wallet
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition, books, hold_id, lots, movements, statuses, wallet
 
 LATER = date(2026, 12, 1)
 

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from koinon.database import APPLICATION_ROLE, Connection
-from tests.ledger_kit import Coalition, books
+from tests.kit.ledger import Coalition, books
 
 # All that the application may change of a row of the ledger; it may delete none.
 CHANGEABLE = {

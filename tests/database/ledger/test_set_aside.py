@@ -12,8 +12,8 @@ from koinon.database import pool
 from koinon.ledger import jobs
 from koinon.ledger.alerts import NOBODYS_FAULT, each_programme, pause_after
 from koinon.problems import ServiceUnavailable
+from tests.kit.ledger import Coalition
 from tests.kit.terms import NOW
-from tests.ledger_kit import Coalition
 
 NEXT_DAY = NOW + timedelta(days=1)
 

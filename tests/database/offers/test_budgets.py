@@ -13,7 +13,7 @@ from koinon.ids import new_record_id
 from offers.model import FixedPoints, OfferVersion
 from offers.rewarding.budgets import free_orphans
 from offers.rewarding.operations import reward_purchases
-from tests.database.offers.kit import (
+from tests.kit.league import (
     PURCHASE,
     RUNTIME,
     TILL,

@@ -9,7 +9,7 @@ import msgspec
 from koinon.database import transaction
 from offers.model import FixedPoints
 from offers.rewarding.operations import reward_purchases
-from tests.database.offers.kit import FOUNDED, League, balance, decisions, rewards, ten_for_one
+from tests.kit.league import FOUNDED, League, balance, decisions, rewards, ten_for_one
 
 FEBRUARY = datetime(2026, 2, 1)  # noqa: DTZ001  # the place's own time
 MARCH = datetime(2026, 3, 1)  # noqa: DTZ001  # the place's own time

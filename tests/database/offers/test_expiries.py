@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from koinon.database import pool
 from offers.purchases.expiries import RUNS_OUT_AFTER, run_out
-from tests.database.offers.kit import BOUGHT, RUNTIME, League, balance, budget, pending, rewards
+from tests.kit.league import BOUGHT, RUNTIME, League, balance, budget, pending, rewards
 
 
 async def clock(league: League, after: timedelta) -> None:

@@ -12,7 +12,7 @@ import pytest
 from offers.model import FixedPoints
 from offers.purchases.intake import take_in
 from offers.rewarding.operations import reward_waiting
-from tests.database.offers.kit import (
+from tests.kit.league import (
     FOUNDED,
     RUNTIME,
     Holder,

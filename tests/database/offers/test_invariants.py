@@ -6,7 +6,7 @@ import pytest
 from koinon.database import connected, pool
 from koinon.ledger import invariants
 from tests.database.offers.conftest import INVARIANTS
-from tests.database.offers.kit import Holder, League, balance
+from tests.kit.league import Holder, League, balance
 
 
 async def business(league: League) -> Holder:

@@ -8,8 +8,8 @@ import pytest
 from koinon.clock import machine_now
 from offers.feeds import retention
 from offers.feeds.retention import forget_done, forget_messages
-from tests.database.offers.kit import NOW, RUNTIME, League, balance, journal
-from tests.web.scheme import unchanged
+from tests.kit.league import NOW, RUNTIME, League, balance, journal
+from tests.kit.scheme import unchanged
 
 KNOWN = "SELECT coalesce(string_agg(message_id, ' ' ORDER BY message_id), '') FROM offers.message"
 INBOX = "SELECT coalesce(string_agg(message_id, ' ' ORDER BY message_id), '') FROM offers.inbox"

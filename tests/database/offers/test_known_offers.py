@@ -19,7 +19,7 @@ from offers.rewarding import considered, known_offers
 from offers.rewarding.decisions import PlaceFacts, till_facts
 from offers.rewarding.known_offers import KNOWN, KnownOffers
 from offers.rewarding.operations import reward_purchases
-from tests.database.offers.kit import BOUGHT, League, balance, decisions
+from tests.kit.league import BOUGHT, League, balance, decisions
 
 ROWS = """
 SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS read FROM pg_stat_xact_user_tables

@@ -9,7 +9,7 @@ from koinon.database import Connection, transaction
 from koinon.ids import new_id, private
 from offers.catalogue import operations as catalogue
 from offers.catalogue.activations import member_offers
-from tests.database.offers.kit import NOW, League
+from tests.kit.league import NOW, League
 
 READ = """
 SELECT schemaname || '.' || relname AS name, seq_tup_read + coalesce(idx_tup_fetch, 0) AS read

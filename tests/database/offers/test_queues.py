@@ -19,7 +19,7 @@ from offers.rewarding import operations as rewarding
 from offers.rewarding.evidence import Contracts, Evidence
 from offers.rewarding.operations import reopen_short, reward_waiting
 from offers.rewarding.plans import Plan, plan_for
-from tests.database.offers.kit import NOW, RUNTIME, Holder, League, balance, pending, rewards
+from tests.kit.league import NOW, RUNTIME, Holder, League, balance, pending, rewards
 
 TORN = '{"message_id": "m1", "card_to'
 INBOX = "SELECT message_id, state, tries, set_aside_at FROM offers.inbox WHERE state = 'new' ORDER BY received_at"

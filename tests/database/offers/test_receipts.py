@@ -8,7 +8,7 @@ from koinon.database import connected, pool
 from koinon.ledger.auditor import Auditor
 from offers.plugin import Offers
 from offers.rewarding.receipts import broken_receipts
-from tests.database.offers.kit import Holder, League
+from tests.kit.league import Holder, League
 
 
 async def business(league: League) -> Holder:

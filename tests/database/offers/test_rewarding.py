@@ -9,7 +9,7 @@ import msgspec
 
 from koinon.ids import new_id
 from offers.model import FixedPoints, PointsPerAmount
-from tests.database.offers.kit import (
+from tests.kit.league import (
     BOUGHT,
     FOUNDED,
     League,

@@ -18,7 +18,7 @@ from offers.purchases.earnings import earn_many
 from offers.purchases.intake import take_in
 from offers.purchases.sightings import Asked, NewEarning, Tender, read_ids
 from offers.rewarding.operations import reward_waiting
-from tests.database.offers.kit import BOUGHT, KEYRING, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
+from tests.kit.league import BOUGHT, KEYRING, RUNTIME, Holder, League, balance, budget, lots, pending, rewards
 
 ORDERS = 6
 KEYS = itertools.count(1)

@@ -11,7 +11,7 @@ from koinon.ledger.operations import Ledger
 from koinon.parties.programmes import Openings
 from koinon.runtime import Runtime
 from koinon.settings import Settings
-from tests.database.settlement.coalition import Coalition
+from tests.kit.settlement import Coalition
 from tests.kit.terms import S1
 
 

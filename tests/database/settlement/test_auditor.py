@@ -12,7 +12,7 @@ from koinon.context import Invariants
 from koinon.database import pool
 from koinon.ledger.auditor import Auditor
 from settlement.operations import InvariantBroken, calculate_run
-from tests.database.settlement.coalition import Coalition
+from tests.kit.settlement import Coalition
 from tests.kit.terms import S1
 
 MINUTE = timedelta(minutes=1)

@@ -18,8 +18,8 @@ from koinon.ledger.operations import post_now
 from settlement.jobs import settle
 from settlement.operations import calculate_run
 from settlement.publishing import BundleDiffers, publish_part
-from tests.database.settlement.coalition import Coalition, states
 from tests.database.settlement.test_nights import archived
+from tests.kit.settlement import Coalition, states
 
 A = "brand-a"
 

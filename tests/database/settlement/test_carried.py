@@ -14,8 +14,8 @@ from settlement.calculation import carrying_cells
 from settlement.model import Cell, Leg
 from settlement.operations import calculate_run, locked_run, move_run
 from settlement.states import RunState
-from tests.database.settlement.coalition import Coalition, nets, statement_bytes
 from tests.database.settlement.test_nights import CONTRACTS, Days
+from tests.kit.settlement import Coalition, nets, statement_bytes
 
 NIGHTS = 30
 BRANDS = tuple(CONTRACTS)

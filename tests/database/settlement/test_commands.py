@@ -13,7 +13,7 @@ from koinon import ids
 from koinon.database import pool, transaction
 from koinon.identity.operations import grant_role, make_staff
 from settlement.operations import MakerIsChecker, approve_run
-from tests.database.settlement.coalition import Coalition, nets, recorded
+from tests.kit.settlement import Coalition, nets, recorded
 from tests.kit.terms import S1
 
 EMAIL = "otto@koinon.example"

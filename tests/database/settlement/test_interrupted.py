@@ -16,8 +16,8 @@ from settlement.books import UnknownWindow, WindowNotSealed, WindowOutOfOrder
 from settlement.jobs import settle, settle_next
 from settlement.operations import BooksDoNotFit, PoolDoesNotHold, calculate_run
 from settlement.publishing import publish_part
-from tests.database.settlement.coalition import Coalition, nets, recorded, states
 from tests.database.settlement.test_nights import archived
+from tests.kit.settlement import Coalition, nets, recorded, states
 from tests.kit.terms import S1
 
 A, B, C = "brand-a", "brand-b", "brand-c"

@@ -6,9 +6,9 @@ import pytest
 import settlement
 from koinon.database import beside
 from koinon.ledger import invariants
-from tests.database.settlement.coalition import Coalition
 from tests.database.settlement.test_carried import quiet_night
 from tests.database.settlement.test_nights import CONTRACTS, Days
+from tests.kit.settlement import Coalition
 
 STATEMENTS = beside(settlement.__file__, "invariants.sql")
 

@@ -12,7 +12,7 @@ import koinon_verify
 from koinon.database import pool
 from koinon.ledger.model import Outcome
 from settlement.books import read_books
-from tests.database.settlement.coalition import Coalition, nets, statement_bytes
+from tests.kit.settlement import Coalition, nets, statement_bytes
 
 NIGHTS = 4
 DEEDS_A_DAY = 30

@@ -12,7 +12,7 @@ from koinon.database import pool, transaction
 from settlement.books import read_books
 from settlement.operations import calculate_run
 from settlement.states import RUN_TRANSITIONS
-from tests.database.settlement.coalition import Coalition, nets, statement_bytes, states
+from tests.kit.settlement import Coalition, nets, statement_bytes, states
 from tests.kit.terms import S1
 
 A, B, C = "brand-a", "brand-b", "brand-c"

@@ -14,8 +14,8 @@ from koinon.ids import new_record_id
 from koinon.ledger import invariants, model
 from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import post, statements
+from tests.kit.ledger import Coalition, hashed
 from tests.kit.terms import NOW, TODAY
-from tests.ledger_kit import Coalition, hashed
 from tests.simulation.ledger.naive import IDS, NEVER, NaiveLedger, Sent
 from tests.simulation.ledger.world import World
 

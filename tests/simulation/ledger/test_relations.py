@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from koinon.ledger import invariants
 from koinon.ledger.model import AnyCommand, Outcome
+from tests.kit.ledger import Coalition
 from tests.kit.terms import TODAY
-from tests.ledger_kit import Coalition
 from tests.simulation.ledger.naive import IDS
 from tests.simulation.ledger.world import World
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from koinon.parties.model import Contract
 from settlement.model import Calculation, Cell
-from tests.unit.settlement.books import (
+from tests.kit.positions import (
     CONTRACTS,
     EVENTS,
     PARTNERS,

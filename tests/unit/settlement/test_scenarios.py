@@ -8,7 +8,7 @@ import rfc8785
 
 from settlement.calculation import calculate, expect
 from settlement.model import Calculation, Leg, Outstanding, SettlementError
-from tests.unit.settlement.books import (
+from tests.kit.positions import (
     Event,
     contract,
     expired,

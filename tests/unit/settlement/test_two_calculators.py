@@ -11,7 +11,7 @@ from koinon.audit.model import Statement
 from koinon.money import parse_ratio
 from koinon.parties.model import Contract, contract_line
 from koinon_verify import amounts, records
-from tests.unit.settlement.books import CONTRACTS, EVENTS, Event, positions, settle_windows
+from tests.kit.positions import CONTRACTS, EVENTS, Event, positions, settle_windows
 
 
 def as_verified(contract: Contract) -> records.Contract:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.verify.coalition import Coalition
+from tests.kit.bundles import Coalition
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from koinon_verify import verify_bundle
-from tests.unit.verify.coalition import KEY, Coalition
+from tests.kit.bundles import KEY, Coalition
 
 Bundles = dict[tuple[int, str], bytes]
 

@@ -14,7 +14,7 @@ import koinon_verify
 from koinon.audit.leaves import contract_reference
 from koinon_verify import CODES, main
 from koinon_verify.amounts import money, round_half_even
-from tests.unit.verify.coalition import CONTRACTS, KEY, receipts_of
+from tests.kit.bundles import CONTRACTS, KEY, receipts_of
 
 PACKAGE = Path(koinon_verify.__file__).parent
 SOURCES = sorted(PACKAGE.glob("*.py"))

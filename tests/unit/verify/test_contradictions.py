@@ -11,7 +11,7 @@ from koinon.audit.model import Effect, PartyEffect
 from koinon.money import EXPONENTS as SETTLED
 from koinon_verify import verify_bundle
 from koinon_verify.currencies import EXPONENTS
-from tests.unit.verify.coalition import WINDOWS, Coalition, Mover
+from tests.kit.bundles import WINDOWS, Coalition, Mover
 from tests.unit.verify.test_forgeries import Found, found_in, set_field
 
 Alter = Callable[[dict[str, Any]], None]

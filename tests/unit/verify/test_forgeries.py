@@ -15,7 +15,7 @@ from koinon.audit import leaves
 from koinon.audit.model import Effect, JournalFacts, PartyEffect
 from koinon.parties.model import ContractTerms
 from koinon_verify import verify_bundle
-from tests.unit.verify.coalition import CONTRACTS, KEY, WINDOWS, Coalition, Mover, altered, ended
+from tests.kit.bundles import CONTRACTS, KEY, WINDOWS, Coalition, Mover, altered, ended
 
 Alter = Callable[[dict[str, Any]], None]
 Found = list[tuple[str | None, str]]

@@ -9,8 +9,8 @@ import pytest
 
 from koinon.audit import leaves
 from koinon.audit.model import JournalFacts, JournalLeaf, PartyEffect
-from tests.unit.verify import coalition
-from tests.unit.verify.coalition import Alter, Coalition
+from tests.kit import bundles
+from tests.kit.bundles import Alter, Coalition
 from tests.unit.verify.test_forgeries import found_in, set_field
 
 
@@ -73,6 +73,6 @@ def first_leaf(facts: JournalFacts, effects: list[PartyEffect], new_salt: Callab
 
 def test_a_leaf_of_the_first_version_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was logged before leaves told less verifies."""
-    monkeypatch.setattr(coalition, "journal_leaf", first_leaf)
+    monkeypatch.setattr(bundles, "journal_leaf", first_leaf)
 
     assert found_in(tmp_path, Coalition().close(12)["grocer"]) == []

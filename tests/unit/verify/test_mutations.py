@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon_verify import Problem, verify_bundle
-from tests.unit.verify.coalition import Coalition, ended
+from tests.kit.bundles import Coalition, ended
 
 GOOD = Coalition().close(12)["grocer"]
 LINES = GOOD.splitlines(keepends=True)

@@ -8,7 +8,7 @@ import pytest
 from koinon.audit.leaves import canonical, contract_bytes
 from koinon_verify import Report, main, verify_bundle
 from koinon_verify.report import as_json
-from tests.unit.verify.coalition import CONTRACTS, Coalition, terms
+from tests.kit.bundles import CONTRACTS, Coalition, terms
 
 OWN = [contract_bytes(each) for each in CONTRACTS["grocer"]]
 

@@ -12,7 +12,7 @@ from koinon.audit.model import Effect
 from koinon_verify import Report, previous, verify_bundle
 from koinon_verify.previous import NO_CONSISTENCY_PROOF
 from koinon_verify.report import as_text
-from tests.unit.verify.coalition import CONTRACTS, WINDOWS, Coalition, ended, receipts_of, terms
+from tests.kit.bundles import CONTRACTS, WINDOWS, Coalition, ended, receipts_of, terms
 
 Bundles = dict[tuple[int, str], bytes]
 

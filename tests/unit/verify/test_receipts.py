@@ -8,7 +8,7 @@ import pytest
 from koinon.audit.model import Effect
 from koinon_verify import Report, verify_bundle
 from koinon_verify.report import as_text
-from tests.unit.verify.coalition import WINDOWS, Coalition, Mover, receipts_of
+from tests.kit.bundles import WINDOWS, Coalition, Mover, receipts_of
 
 Bundles = dict[tuple[int, str], bytes]
 

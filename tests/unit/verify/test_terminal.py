@@ -14,7 +14,7 @@ from koinon_verify.files import LINE_BYTES_MAX
 from koinon_verify.printing import SHOWN_CHARACTERS, printable
 from koinon_verify.problems import PROBLEMS_KEPT
 from koinon_verify.report import as_json, as_text, problems_text
-from tests.unit.verify.coalition import KEY, Coalition, ended, receipts_of
+from tests.kit.bundles import KEY, Coalition, ended, receipts_of
 from tests.unit.verify.test_forgeries import edited, set_field
 
 PACKAGE = Path(koinon_verify.__file__).parent

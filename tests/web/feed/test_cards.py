@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import CARD_NUMBER, PAR, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import CARD_NUMBER, PAR, Town, card_message
 
 TOKEN = "tok-ada"
 

@@ -8,9 +8,9 @@ import pytest
 
 from offers.purchases.intake import take_in
 from offers.rewarding.operations import reward_waiting
+from tests.kit.scheme import everything, unchanged
+from tests.kit.town import PAR, Person, Processor, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import everything, unchanged
-from tests.web.town import PAR, Person, Processor, Town, card_message
 
 TOKEN = "tok-ada"
 NETWORK_ID = "461234567890123"

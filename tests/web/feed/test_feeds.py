@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 
 from koinon.app import BODY_BYTES_MAXIMUM
+from tests.kit.scheme import assert_refused, unchanged
+from tests.kit.town import CARD_NUMBER, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_refused, unchanged
-from tests.web.town import CARD_NUMBER, Town, card_message
 
 TOKEN = "tok-ada"
 PLAIN_CARD_NUMBER = CARD_NUMBER.replace(" ", "")

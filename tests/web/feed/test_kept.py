@@ -8,8 +8,8 @@ import pytest
 
 from koinon import ids
 from offers.feeds.messages import CardMessage
+from tests.kit.town import Town
 from tests.unit.offers.test_reading import EVERYTHING
-from tests.web.town import Town
 
 FIELDS = [field.encode_name for field in msgspec.structs.fields(CardMessage)]
 NESTED = ("components", "merchant", "payment_facilitator", "extra")

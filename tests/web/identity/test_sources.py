@@ -14,10 +14,10 @@ from koinon.clock import machine_now
 from koinon.identity.sources import SECONDS_KNOWN, SecretsUnreadable, Source, Sources, UnknownSource, verify_source
 from koinon.identity.webhook_signatures import SignatureInvalid, decode_secret, encode_secret, sign
 from koinon.ids import new_id, private, public
+from tests.kit.scheme import unchanged
 from tests.unit.identity.signing import signed_by_key
 from tests.web.conftest import Api, Callers, problem_of
 from tests.web.identity.conftest import Brand, new_brand
-from tests.web.scheme import unchanged
 
 BODY = b'{"messages": []}'
 OWN = encode_secret(bytes(range(24)))

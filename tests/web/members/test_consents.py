@@ -5,8 +5,8 @@ from typing import Any
 import asyncpg
 
 from koinon import ids
+from tests.kit.scheme import assert_field, assert_refused, open_scheme, unchanged
 from tests.web.conftest import Callers
-from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
 CONSENTS: list[dict[str, Any]] = [
     {"purpose": purpose, "text": f"About {purpose}", "locale": "en"} for purpose in ("news", "profiling", "research")

@@ -9,8 +9,8 @@ import asyncpg
 
 from koinon import ids, keyring
 from koinon.members.operations import NewMember, enrol
+from tests.kit.scheme import assert_field, assert_refused, open_scheme, unchanged
 from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NEWS = "We write to you about offers.\nYou may stop us at any time. – Käsi"

@@ -10,8 +10,8 @@ from litestar import Litestar
 
 from koinon import ids
 from koinon.members.pay_codes import PayCodeExpired, PayCodeInvalid, issue, verify
+from tests.kit.scheme import open_scheme
 from tests.web.conftest import Callers
-from tests.web.scheme import open_scheme
 
 NOW = datetime(2026, 3, 2, 9, 0, 0, 500_000, tzinfo=UTC)
 SECRET = bytes(range(32))

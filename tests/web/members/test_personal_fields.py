@@ -13,11 +13,11 @@ from koinon.delivery.jobs import send_due_mail
 from koinon.idempotency.model import content_hash
 from koinon.keyring import derived
 from koinon.members.operations import NewMember
+from tests.kit.nights import close_window_early, work_the_night
+from tests.kit.town import NOW, PAR, Person, Town, card_message, found_town
 from tests.web.conftest import Callers, newest_code
 from tests.web.members.scan import forms, found_in, standing_in
-from tests.web.nights import close_window_early, work_the_night
 from tests.web.offers.bodies import published
-from tests.web.town import NOW, PAR, Person, Town, card_message, found_town
 
 EMAIL, PHONE, NAME = "zyxomma.petiolatum@unusual-domain.example", "+358401234567", "Zyxomma Petiölatum"
 RECEIPT, TOKEN = "Table 7, Mrs Petiölatum", "tok-1f0d2c-9q7x5m"

@@ -15,11 +15,11 @@ from koinon.members.directory import contact_hash
 from koinon.members.operations import NewMember, enrol
 from koinon.members.vault import destroy_key
 from koinon.web import wallet
+from tests.kit.scheme import open_scheme
+from tests.kit.town import Person, Town, card_message, found_town
 from tests.web.conftest import Callers, newest_code
 from tests.web.pages.conftest import browser_of
 from tests.web.pages.reading import Element
-from tests.web.scheme import open_scheme
-from tests.web.town import Person, Town, card_message, found_town
 
 EMAIL, PHONE, NAME = "augusta.byron@example.org", "+358401234567", "Augusta Byron"
 MEMBER_PAGES = ("/me", "/me/offers", "/me/purchases", "/me/history", "/me/pay-code")

@@ -15,8 +15,8 @@ from koinon.ledger.model import AnyCommand, Outcome
 from koinon.ledger.operations import post_now
 from koinon.members.model import Holding, Pending, Wallet, wallet_of
 from koinon.members.pending import PendingSources
+from tests.kit.scheme import Scheme, open_scheme
 from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import Scheme, open_scheme
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 2)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.web.town import Shop
+from tests.kit.town import Shop
 
 
 def offer_body(**changes: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import pytest
 from litestar import Litestar
 
+from tests.kit.town import Town, found_town
 from tests.web.conftest import Callers
-from tests.web.town import Town, found_town
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Town, card_message
 from tests.web.offers.bodies import offer_body, published
 from tests.web.offers.test_catalogue import TERMS
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Town, card_message
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 

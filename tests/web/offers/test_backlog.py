@@ -12,10 +12,10 @@ from offers.rewarding import operations as rewarding
 from offers.rewarding.evidence import Contracts, Evidence
 from offers.rewarding.operations import reward_waiting
 from offers.rewarding.plans import Plan
-from tests.database.offers.kit import RUNTIME
+from tests.kit.league import RUNTIME
+from tests.kit.scheme import assert_refused, unchanged
+from tests.kit.town import Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_refused, unchanged
-from tests.web.town import Town, card_message
 
 
 async def exhausted() -> None:

@@ -6,9 +6,9 @@ import asyncpg
 
 from koinon.members.model import Pending
 from offers.catalogue.operations import pending_points
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Town, card_message
 from tests.web.offers.bodies import offer_body, published
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Town, card_message
 
 TERMS = (
     "Get 10 points for every €1.00 at Grocer, rounded down."

@@ -1,9 +1,9 @@
 """A member reads every purchase with what it earned, and for every offer why or why not."""
 
 from koinon import ids
+from tests.kit.scheme import assert_field
+from tests.kit.town import Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_field
-from tests.web.town import Town, card_message
 
 
 async def test_a_purchase_says_why(town: Town) -> None:

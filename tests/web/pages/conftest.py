@@ -7,10 +7,10 @@ import pytest
 from litestar import Litestar
 
 from koinon import ids
+from tests.kit.town import Shop, Town, found_town
 from tests.web.conftest import Api, Callers
 from tests.web.pages.reading import Element, read
 from tests.web.settlement.conftest import League, league, settled
-from tests.web.town import Shop, Town, found_town
 
 __all__ = ["league", "settled"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.kit.town import Town
 from tests.web.pages.conftest import Browser, browser_of, operator_browser, staff_of
-from tests.web.town import Town
 
 ALL = ("member", "owner", "finance", "marketing", "developer", "support", "operator")
 

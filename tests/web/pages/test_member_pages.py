@@ -7,11 +7,11 @@ from koinon import ids
 from koinon.clock import machine_now
 from koinon.database import pool
 from koinon.members import pay_codes
+from tests.kit.scheme import unchanged
+from tests.kit.town import Person, Town, card_message
 from tests.web.offers.bodies import published
 from tests.web.pages.conftest import Browser, browser_of
 from tests.web.pages.reading import Element, read
-from tests.web.scheme import unchanged
-from tests.web.town import Person, Town, card_message
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import asyncpg
 
+from tests.kit.scheme import unchanged
+from tests.kit.town import Town
 from tests.web.pages.conftest import Browser, operator_browser
 from tests.web.pages.reading import Element, read
 from tests.web.pages.test_portal_pages import rows
-from tests.web.scheme import unchanged
 from tests.web.settlement.conftest import League
-from tests.web.town import Town
 
 
 async def office_of(league: League, person: str) -> Browser:

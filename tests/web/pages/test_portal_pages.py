@@ -8,11 +8,11 @@ import asyncpg
 from koinon.audit.logs import log_key
 from koinon_verify.notes import read_key
 from tests.kit.terms import S1
+from tests.kit.town import Town
 from tests.web.offers.bodies import offer_body, published
 from tests.web.pages.conftest import staff_of, staff_of_league
 from tests.web.pages.reading import Element
 from tests.web.settlement.conftest import League
-from tests.web.town import Town
 
 
 def figures(part: Element) -> list[tuple[str, str]]:

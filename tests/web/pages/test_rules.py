@@ -4,6 +4,7 @@ import httpx
 
 from koinon.database import pool
 from koinon.web.headers import PAGE_HEADERS
+from tests.kit.town import Town, card_message
 from tests.web.conftest import Callers
 from tests.web.offers.bodies import published
 from tests.web.pages.conftest import (
@@ -15,7 +16,6 @@ from tests.web.pages.conftest import (
 )
 from tests.web.pages.reading import faults
 from tests.web.settlement.conftest import League
-from tests.web.town import Town, card_message
 
 MEMBER_PAGES = ("/me", "/me/offers", "/me/purchases", "/me/history", "/me/pay-code")
 PORTAL_PAGES = ("/portal", "/portal/statements", "/portal/offers")

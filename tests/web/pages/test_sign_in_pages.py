@@ -11,10 +11,10 @@ from koinon import ids
 from koinon.database import transaction
 from koinon.identity.operations import grant_role, make_staff
 from koinon.web.sign_in import local
+from tests.kit.town import Town
 from tests.web.conftest import newest_code
 from tests.web.pages.conftest import Browser
 from tests.web.pages.reading import Element, read
-from tests.web.town import Town
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import (
+from tests.kit.scheme import (
     assert_field,
     assert_refused,
     contract_body,
@@ -15,6 +14,7 @@ from tests.web.scheme import (
     programme_body,
     unchanged,
 )
+from tests.web.conftest import Callers, problem_of
 
 
 async def test_a_first_contract_begins_now(callers: Callers, database: asyncpg.Pool) -> None:

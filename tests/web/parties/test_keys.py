@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koinon import ids
 from koinon.callers.model import PARTNER_SCOPES
+from tests.kit.scheme import assert_field, assert_refused, open_scheme, unchanged
 from tests.web.conftest import Callers, jwk_of, problem_of
-from tests.web.scheme import assert_field, assert_refused, open_scheme, unchanged
 
 PATIENCE_SECONDS = 60
 

@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 
 from koinon import ids
+from tests.kit.scheme import assert_field, assert_refused, open_scheme, partner_body, programme_body, unchanged
 from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import assert_field, assert_refused, open_scheme, partner_body, programme_body, unchanged
 
 
 async def test_a_partner_joins(callers: Callers, database: asyncpg.Pool) -> None:

@@ -8,8 +8,8 @@ import asyncpg
 import httpx
 
 from koinon import ids
+from tests.kit.scheme import NOW, assert_field, assert_refused, open_scheme, programme_body, unchanged
 from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import NOW, assert_field, assert_refused, open_scheme, programme_body, unchanged
 
 LATE = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)
 

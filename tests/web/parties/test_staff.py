@@ -9,8 +9,8 @@ from litestar import Litestar
 
 from koinon import ids
 from koinon.identity.access_tokens import AccessTokens
+from tests.kit.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
 from tests.web.conftest import Api, Callers, problem_of
-from tests.web.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
 
 ANNA = {"email": "Anna@Grocer.example", "name": "Anna", "role": "finance"}
 

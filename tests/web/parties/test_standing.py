@@ -18,8 +18,8 @@ from koinon.parties.operations import (
     standings,
     terms_in_force,
 )
+from tests.kit.scheme import contract_body, open_scheme, partner_body
 from tests.web.conftest import Callers
-from tests.web.scheme import contract_body, open_scheme, partner_body
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NEXT = datetime(2026, 3, 3, tzinfo=UTC)

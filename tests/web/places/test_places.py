@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 
 from koinon import ids
+from tests.kit.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
 from tests.web.conftest import Callers, problem_of
-from tests.web.scheme import Scheme, assert_field, assert_refused, open_scheme, unchanged
 
 FROM = "2026-01-01T00:00:00Z"
 

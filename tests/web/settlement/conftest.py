@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from koinon.ids import private, public
 from koinon.ledger.jobs import close_due_windows
-from tests.database.settlement.coalition import Coalition
+from tests.kit.settlement import Coalition
 from tests.kit.terms import S1
 from tests.web.conftest import Api, Callers
 

@@ -16,7 +16,7 @@ from koinon.ledger.model import Earn
 from koinon.ledger.operations import post_now
 from koinon_verify.merkle import verify_consistency
 from koinon_verify.notes import Checkpoint, open_checkpoint, read_key
-from tests.web.scheme import assert_refused
+from tests.kit.scheme import assert_refused
 from tests.web.settlement.conftest import League
 
 WIDTH = 256

@@ -10,9 +10,9 @@ from koinon.audit.logs import checkpoint_path
 from koinon.clock import machine_now
 from koinon.ids import new_id, public
 from settlement.operations import calculate_run
-from tests.database.settlement.coalition import Coalition
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.settlement import Coalition
 from tests.web.conftest import Callers
-from tests.web.scheme import assert_field, assert_refused, unchanged
 from tests.web.settlement.conftest import League
 
 

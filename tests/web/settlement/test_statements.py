@@ -8,9 +8,9 @@ import msgspec
 
 import koinon_verify
 from koinon.ids import new_id, public
-from tests.database.settlement.coalition import statement_bytes
+from tests.kit.scheme import assert_field, assert_refused
+from tests.kit.settlement import statement_bytes
 from tests.web.conftest import Callers
-from tests.web.scheme import assert_field, assert_refused
 from tests.web.settlement.conftest import BRANDS, League
 
 STATEMENT = "/v1/settlement/statements"

@@ -12,9 +12,9 @@ from koinon import ids
 from koinon.database import transaction
 from koinon.members import vault
 from koinon.members.vault import destroy_key
-from tests.web.nights import close_window_early, lines_of, of_window, statement, work_the_night
-from tests.web.scheme import assert_field, assert_refused, contract_body, unchanged
-from tests.web.town import NOW, Town
+from tests.kit.nights import close_window_early, lines_of, of_window, statement, work_the_night
+from tests.kit.scheme import assert_field, assert_refused, contract_body, unchanged
+from tests.kit.town import NOW, Town
 
 
 async def test_a_capture_burns_what_was_reserved(town: Town, database: asyncpg.Pool) -> None:

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from koinon import ids
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Person, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Person, Town, card_message
 
 TOKEN = "tok-ada"
 

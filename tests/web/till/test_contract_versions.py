@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 from litestar import Litestar
 
-from tests.web.nights import close_window_early, lines_of, statement, work_the_night
-from tests.web.scheme import contract_body
-from tests.web.town import NOW, Person, Shop, Town
+from tests.kit.nights import close_window_early, lines_of, statement, work_the_night
+from tests.kit.scheme import contract_body
+from tests.kit.town import NOW, Person, Shop, Town
 
 LATER = "2026-03-02T09:10:00Z"
 SECOND: dict[str, dict[str, str]] = {

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from koinon.ledger.invariants import check
+from tests.kit.town import Person, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.town import Person, Town, card_message
 
 ACTIONS = 240
 PAYMENTS = 40

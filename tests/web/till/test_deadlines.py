@@ -5,9 +5,9 @@ import pytest
 from litestar import Litestar
 
 from koinon.database import gather
+from tests.kit.scheme import unchanged
+from tests.kit.town import Town
 from tests.web.conftest import problem_of
-from tests.web.scheme import unchanged
-from tests.web.town import Town
 
 
 async def test_an_earning_that_waits_too_long(app: Litestar, town: Town, database: asyncpg.Pool) -> None:

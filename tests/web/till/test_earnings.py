@@ -5,8 +5,8 @@ from typing import Any
 
 import asyncpg
 
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Person, Town
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Person, Town
 
 
 async def test_points_that_the_brand_states(town: Town, database: asyncpg.Pool) -> None:

@@ -5,8 +5,8 @@ import asyncpg
 from koinon.database import transaction
 from offers.purchases.intake import take_in
 from tests.concurrency.lockstep import all_wait, aside, holding, waits_for
+from tests.kit.town import Person, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.town import Person, Town, card_message
 
 TOKEN = "tok-ada"
 WALLET = "SELECT FROM ledger.wallet WHERE account_id = $1 FOR UPDATE"

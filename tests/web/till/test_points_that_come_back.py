@@ -4,9 +4,9 @@ import asyncpg
 import pytest
 
 from koinon.ledger.jobs import release_due_holds
+from tests.kit.scheme import unchanged
+from tests.kit.town import Person, Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import unchanged
-from tests.web.town import Person, Town, card_message
 
 
 async def rewarded(town: Town) -> Person:

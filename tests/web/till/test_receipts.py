@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from koinon import ids
 from koinon.audit.sequencer import sequence
-from tests.web.town import Town
+from tests.kit.town import Town
 
 NAME = re.compile(r"jnl_[0-9a-hjkmnp-tv-z]{26}")
 

@@ -12,8 +12,8 @@ from koinon import ids
 from koinon.clock import machine_now
 from koinon.ledger.jobs import release_due_holds
 from koinon.redemptions.proofs import AttestedCapReached, AttestedHeadroom
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Shop, Town
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Shop, Town
 
 NOBODY = "mem_" + "0" * 13
 

@@ -6,9 +6,9 @@ from typing import Any
 import asyncpg
 
 from koinon import ids
+from tests.kit.scheme import assert_field, assert_refused, unchanged
+from tests.kit.town import Town, card_message
 from tests.web.offers.bodies import published
-from tests.web.scheme import assert_field, assert_refused, unchanged
-from tests.web.town import Town, card_message
 
 
 async def test_an_earning_is_taken_back(town: Town, database: asyncpg.Pool) -> None:

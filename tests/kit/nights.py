@@ -10,7 +10,7 @@ from koinon.clock import business_date
 from koinon.database import pool
 from koinon.ledger.jobs import close_due_windows, close_window
 from koinon.runtime import Runtime
-from tests.database.settlement.coalition import Coalition
+from tests.kit.settlement import Coalition
 
 RECORDED = {
     "movements": "SELECT t FROM ledger.movement t WHERE window_no = $1 ORDER BY t",

@@ -24,8 +24,8 @@ from koinon.identity.webhook_signatures import decode_secret, sign
 from koinon.members import pay_codes
 from offers.purchases.intake import take_in
 from offers.rewarding.operations import reopen_short, reward_waiting
+from tests.kit.scheme import Scheme, contract_body, open_scheme, partner_body, programme_body
 from tests.web.conftest import Api, Callers
-from tests.web.scheme import Scheme, contract_body, open_scheme, partner_body, programme_body
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CARD_NUMBER = "4111 1111 1111 1111"
