@@ -117,7 +117,9 @@ async def test_the_pool_is_held_against_lots_and_what_moved_since(league: Coalit
 
     assert await pool().fetchval("SELECT count(*) FROM ledger.movement") > 40
     assert rows["movement"] == 4, "three of the account's earlier nights, and the one since"
-    assert rows["lot"] == await pool().fetchval("SELECT count(*) FROM ledger.lot WHERE remaining > 0")
+    # A few pages of lots are read whole or by the index of those that hold any, as the planner likes.
+    every_lot, unspent = await pool().fetchrow("SELECT count(*), count(*) FILTER (WHERE remaining > 0) FROM ledger.lot")
+    assert rows["lot"] in {every_lot, unspent}
     assert await calculate_run(league.programme_id, 10)
     assert await pool().fetchval("SELECT outstanding_points FROM settlement.run WHERE window_no = 10") == 240
 
