@@ -21,6 +21,7 @@ STANDING = {
     "identity.source": SOURCES,
     "identity.staff": 200,
     "identity.staff_grant": 200,
+    "koinon.forgetting": 0,
     "ledger.unit": PROGRAMMES,
     "offers.budget": OFFERS,
     "offers.catalogue": PROGRAMMES,

@@ -22,7 +22,9 @@ async def sizes(connection: asyncpg.Connection) -> Sizes:
     """Return what the last ANALYZE has found."""
     relations = await connection.fetch(
         """
-        SELECT c.relname, n.nspname || '.' || c.relname AS name, c.reltuples, a.attname
+        SELECT c.relname, n.nspname || '.' || c.relname AS name, c.reltuples,
+            -- An index on an expression starts with the function that makes it.
+            coalesce(a.attname, split_part(pg_get_indexdef(i.indexrelid, 1, true), '(', 1)) AS attname
         FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_index i ON i.indexrelid = c.oid

@@ -40,6 +40,7 @@ LONG = {
 OPEN_THINGS = [7 + ACTIVE * number for number in range(10)]
 PURCHASE = "lpad(to_hex({}), 32, '0')::uuid"
 CALLS = {
+    "koinon.forget_requests": "SELECT koinon.forget_requests('{x7}', '{x7}', 'infinity')",
     "ledger.post": "SELECT status FROM ledger.post(3, $1::jsonb)",
     "ledger.lock_wallets": "SELECT ledger.lock_wallets('{7}', '{3}')",
     "ledger.mark_logged": f"SELECT ledger.mark_logged('{{7}}', ARRAY[{PURCHASE.format(7)}], '{{1}}')",
@@ -52,8 +53,8 @@ CALLS = {
     "offers.set_budget_shares": "SELECT offers.set_budget_shares($1::jsonb, false)",
     "offers.ended": "SELECT offers.ended(now(), '2020-01-01', '{}', 7, 'UTC') WHERE true",
 }
-# These only say what was wrong, and read nothing.
-SILENT = {"ledger.claimed", "ledger.lost_race", "ledger.refused"}
+# These read nothing: they say what was wrong, or cut a body to its ids.
+SILENT = {"koinon.ids_of", "ledger.claimed", "ledger.lost_race", "ledger.refused"}
 LOOKED_AT = """
 SELECT schemaname || '.' || relname, seq_tup_read + coalesce(idx_tup_fetch, 0)
 FROM pg_stat_xact_user_tables WHERE schemaname <> 'public'

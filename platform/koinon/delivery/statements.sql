@@ -20,6 +20,6 @@ UPDATE delivery.mail SET last_error = $2, next_attempt_at = $3 WHERE mail_id = $
 UPDATE delivery.mail SET given_up_at = $2, last_error = $3, sealed_letter = NULL WHERE mail_id = $1 AND sent_at IS NULL;
 
 -- forget_mail: drop mail that left or was given up before an instant, a slice at a time
-DELETE FROM delivery.mail WHERE mail_id IN (
+DELETE FROM delivery.mail WHERE mail_id = ANY (ARRAY(
     SELECT mail_id FROM delivery.mail WHERE sealed_letter IS NULL AND coalesce(sent_at, given_up_at) < $1
-    ORDER BY coalesce(sent_at, given_up_at) LIMIT $2 FOR UPDATE SKIP LOCKED);
+    ORDER BY coalesce(sent_at, given_up_at) LIMIT $2 FOR UPDATE SKIP LOCKED));

@@ -5,6 +5,7 @@ import pytest
 from litestar import Litestar
 
 from koinon.database import gather
+from offers.purchases.earnings import Earnings
 from tests.kit.scheme import unchanged
 from tests.kit.town import Town
 from tests.web.conftest import problem_of
@@ -14,7 +15,7 @@ async def test_an_earning_that_waits_too_long(app: Litestar, town: Town, databas
     """Its till is told that nobody knows, and when to send it again; the same key then gives one earning."""
     ada = await town.person()
     await town.grocer.earn(ada, points=1)
-    gatherer = app.state.earnings._gatherer
+    gatherer = app.state["runtime"][Earnings]._gatherer
     seconds, gatherer._batch_seconds = gatherer._batch_seconds, 0.3
     async with database.acquire() as holder, holder.transaction(), unchanged(database):
         await holder.fetch("SELECT FROM ledger.wallet FOR UPDATE")
